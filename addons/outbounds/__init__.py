@@ -1,0 +1,18 @@
+"""Outbounds: acceptable use, enforced in the path of a forward proxy.
+
+The path of a request::
+
+    proxy/      a mitmproxy event becomes a core.request.Request
+    core/       policy.decide: identity, standing, protocol, destination, robots, limits
+    evidence/   the opening record is safe on disk in the collector process
+    proxy/      the verdict is applied: a reply (proxy/replies), a wait, or the way is free
+    proxy/      the dial: only addresses that were vetted, at the moment of dialling
+    evidence/   the closing record: outcome, bytes, timings
+
+The layer rule, one way only: `core` imports nothing of ours; `settings` imports core; `stores`,
+`lists`, `identity`, `robotstxt` and `evidence` import core and settings; `proxy` imports those;
+`cli` imports anything but hook code. `core` reads no clock, no file and no socket: time is an
+argument. `tests/test_layers.py` holds the house to it.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,75 @@
+"""A request as the controls see it: canonical once, at the edge, and free of mitmproxy's types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .destination import Host
+
+
+class Way(StrEnum):
+    """How the request came in. It says how much of it can be seen."""
+
+    PLAIN = "plain"          # absolute-form HTTP: everything is visible
+    CONNECT = "connect"      # the CONNECT itself: host and port only
+    SOCKS = "socks5"         # a SOCKS5 CONNECT: host or address, and port
+    INSPECTED = "inspected"  # HTTP inside TLS that the account agreed to have opened
+    CLEAR = "clear"          # HTTP in clear inside a tunnel: everything is visible
+
+    @property
+    def opens_tunnel(self) -> bool:
+        return self in (Way.CONNECT, Way.SOCKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A name and a password as sent. `repr` hides the password: it ends up in no log by accident."""
+
+    name: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(name={self.name!r}, password=…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the client connects from; the connection id ties tunnels to their inner requests."""
+
+    ip: str
+    port: int
+    connection: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    `host` and `port` are what will be dialled. `path` is path and query in origin form ("" where
+    the request opens a tunnel). `names` are the other places where the client named its target,
+    as (where, host) pairs such as ("Host", …) and ("SNI", …): they must agree with `host`.
+    `user_agent` is "" when absent.
+    """
+
+    way: Way
+    method: str
+    scheme: str
+    host: Host
+    port: int
+    path: str
+    source: Source
+    user_agent: str = ""
+    credentials: Credentials | None = None
+    names: tuple[tuple[str, Host], ...] = ()
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """(scheme, host, port): what robots.txt rules bind (RFC 9309 section 2.3)."""
+        return (self.scheme, self.host.text, self.port)
+
+    @property
+    def url(self) -> str:
+        default = {"http": 80, "https": 443}.get(self.scheme)
+        port = "" if self.port == default else f":{self.port}"
+        return f"{self.scheme}://{self.host.uri}{port}{self.path or '/'}"
