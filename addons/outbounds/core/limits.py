@@ -71,7 +71,6 @@ class Taken:
 
     wait: float = 0.0
     paced_by: Limit | None = None
-    closest: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

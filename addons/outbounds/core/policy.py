@@ -20,14 +20,14 @@ The order, and why each stands where it does:
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .account import Account, Plan, Unidentified
 from .denylist import Denylist, Hit
 from .destination import Address, AddressRules, Host
 from .limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
-from .request import Credentials, Request, Source, Way
+from .request import Credentials, Name, Request, Source, Way
 from .robots import Match, Robots
 from .verdict import ALLOW, Kind, Result, Verdict, refuse
 
@@ -224,7 +224,6 @@ def standing(case: Case) -> Asking:
 
 
 def protocol(case: Case) -> Asking:
-    yield from ()
     request, rules = case.request, case.policy.protocol
     tunnel = request.way.opens_tunnel
     if not tunnel and request.method not in rules.methods and not case.lift("method"):
@@ -236,13 +235,37 @@ def protocol(case: Case) -> Asking:
         return refuse("protocol", Kind.PROTOCOL, f"Port {request.port} is not open to customers.",
                       rule=f"port/{request.port}",
                       clause=rules.port_clauses.get(request.port, rules.port_clause))
-    for where, name in request.names:
-        if name != request.host:
+    for name in request.names:
+        if not (yield from _agrees(name, case)):
+            port = "" if name.port is None else f":{name.port}"
             return refuse(
                 "protocol", Kind.MISDIRECTED,
-                f"{where} names {name.text}, but the request is for {request.host.text}.",
+                f"{name.where} names {name.host.uri}{port}, but the request is for "
+                f"{request.host.uri}:{request.port}.",
                 rule="names-agree", clause=rules.forge_clause)
     return None
+
+
+def _agrees(name: Name, case: Case) -> Generator[Question, Any, bool]:
+    """Whether another naming of the target means the same as the one that will be dialled.
+
+    A client that resolves names itself (SOCKS5 without remote DNS) asks for an address and names
+    the site only inside. That is agreement if the name has that address; from there on the request
+    is judged by the name, so that dialling by number gets round no list and no robots.txt.
+    """
+    request, account = case.request, case.account
+    assert account is not None
+    if name.port is not None and name.port != request.port:
+        return False
+    if name.host == request.host:
+        return True
+    if request.host.address is None or name.host.address is not None:
+        return False
+    found: tuple[Address, ...] | NoSuchHost = yield AddressesOf(name.host, account)
+    if isinstance(found, NoSuchHost) or request.host.address not in found:
+        return False
+    case.request = replace(request, host=name.host)
+    return True
 
 
 def destination(case: Case) -> Asking:
@@ -387,14 +410,17 @@ CONTROLS: tuple[tuple[str, Callable[[Case], Asking]], ...] = (
 )
 
 
-def decide(request: Request, policy: Policy, now: float) -> Generator[Question, Any, Case]:
+def decide(
+    request: Request, policy: Policy, now: float, *, charge: bool = True
+) -> Generator[Question, Any, Case]:
     """Judge one request. Yields questions, returns the `Case` with its verdict.
 
-    `now` is Unix time in seconds; it decides which dated exceptions are in force. Never raises
+    `now` is Unix time in seconds; it decides which dated exceptions are in force. `charge` False
+    leaves out the limits: for a second look at a request that was charged already. Never raises
     an Exception of its own: a fault inside a control is a refusal with status 503.
     """
     case = Case(request, policy, now)
-    for name, control in CONTROLS:
+    for name, control in CONTROLS if charge else CONTROLS[:-1]:
         try:
             verdict = yield from control(case)
         except Exception as fault:  # fails closed: whatever went wrong, the request stops here
@@ -409,8 +435,5 @@ def decide(request: Request, policy: Policy, now: float) -> Generator[Question, 
     if taken is not None and taken.wait > 0:
         limit = taken.paced_by
         case.verdict = Verdict(Result.PACE, "limits", rule=limit.id if limit else "",
-                               clause=limit.clause if limit else "", wait=taken.wait,
-                               rate_limit=taken.closest)
-    elif taken is not None:
-        case.verdict = Verdict(Result.ALLOW, rate_limit=taken.closest)
+                               clause=limit.clause if limit else "", wait=taken.wait)
     return case

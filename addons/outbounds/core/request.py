@@ -43,13 +43,21 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """A target as named in `where` ("Host", ":authority", "SNI"); `port` None if none was given."""
+
+    where: str
+    host: Host
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request.
 
     `host` and `port` are what will be dialled. `path` is path and query in origin form ("" where
-    the request opens a tunnel). `names` are the other places where the client named its target,
-    as (where, host) pairs such as ("Host", …) and ("SNI", …): they must agree with `host`.
-    `user_agent` is "" when absent.
+    the request opens a tunnel). `names` are the other places where the client named its target:
+    they must agree with `host`. `user_agent` is "" when absent.
     """
 
     way: Way
@@ -61,7 +69,7 @@ class Request:
     source: Source
     user_agent: str = ""
     credentials: Credentials | None = None
-    names: tuple[tuple[str, Host], ...] = ()
+    names: tuple[Name, ...] = ()
 
     @property
     def origin(self) -> tuple[str, str, int]:

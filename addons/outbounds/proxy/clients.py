@@ -1,0 +1,107 @@
+"""Who is connected: client connections, the account each belongs to, and what is open on them.
+
+A suspension must close an account's live tunnels and downloads within a second, so both can be
+found by account; and whatever a connection still has open when it goes away is closed in the
+record, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..core.account import Account
+from ..core.destination import Host
+from ..core.limits import Charge
+from ..core.request import Credentials, Way
+from .http_guard import ByteCount
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request that was let through, from its opening record to its closing one.
+
+    `started` is on the monotonic clock, in seconds.
+    """
+
+    record_id: str
+    account: Account
+    host: Host
+    port: int
+    started: float
+    action: str = "request"
+    charges: tuple[Charge, ...] = ()
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """A CONNECT or SOCKS5 tunnel; the client connection is its own as long as it lives."""
+
+    exchange: Exchange
+    way: Way
+    host: Host
+    port: int
+    inspect: bool
+    count: ByteCount
+    egress: tuple[str, int] = ("", 0)
+    peer: tuple[str, int] = ("", 0)
+    ended: str = ""  # why we ended it, "" if we did not
+
+
+@dataclass(slots=True)
+class ClientConnection:
+    """`approved` is what may be dialled on behalf of this connection: (host, port) to account."""
+
+    id: str
+    tunnel: Tunnel | None = None
+    socks_credentials: Credentials | None = None
+    exchanges: dict[str, Exchange] = field(default_factory=dict)  # by flow id
+    approved: dict[tuple[str, int], Account] = field(default_factory=dict)
+    bound: set[str] = field(default_factory=set)  # accounts seen on this connection
+
+    def open_for(self, account: str) -> bool:
+        """Whether a tunnel or a request of this account is under way here."""
+        if self.tunnel is not None and self.tunnel.exchange.account.id == account:
+            return True
+        return any(exchange.account.id == account for exchange in self.exchanges.values())
+
+
+class Clients:
+    def __init__(self) -> None:
+        self._by_id: dict[str, ClientConnection] = {}
+        self._by_account: defaultdict[str, set[str]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[ClientConnection]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, client_id: str) -> ClientConnection:
+        """The connection's state, made on first sight."""
+        client = self._by_id.get(client_id)
+        if client is None:
+            client = self._by_id[client_id] = ClientConnection(client_id)
+        return client
+
+    def remove(self, client_id: str) -> ClientConnection | None:
+        client = self._by_id.pop(client_id, None)
+        for account in client.bound if client else ():
+            connections = self._by_account[account]
+            connections.discard(client_id)
+            if not connections:
+                del self._by_account[account]
+        return client
+
+    def bind(self, client: ClientConnection, account: str) -> None:
+        if account not in client.bound:
+            client.bound.add(account)
+            self._by_account[account].add(client.id)
+
+    def of_account(self, account: str) -> tuple[ClientConnection, ...]:
+        """The connections on which this account has something open."""
+        clients = (self._by_id[i] for i in self._by_account.get(account, ()))
+        return tuple(client for client in clients if client.open_for(account))

@@ -1,0 +1,142 @@
+"""The dial: the last gate, with nothing between the check and the connection.
+
+mitmproxy dials with `asyncio.open_connection(host, port)`, and asyncio asks the loop's
+`getaddrinfo` for the addresses to try. Checking a name earlier and letting asyncio resolve it
+again is the DNS-rebinding hole; rewriting `server.address` to a checked address breaks upstream
+keep-alive. So the loop's `getaddrinfo` is replaced by one that resolves through our cache, vets
+every answer under the permission of the dial under way, and returns only what it vetted. The
+permission travels in a context variable that the `server_connect` hook sets: hook and dial run in
+one task.
+
+asyncio does not ask `getaddrinfo` about IP literals; `permit` vets those itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.destination import Address, BadHost, Host, parse_host
+from ..core.policy import NoSuchHost, Policy
+from .resolver import Resolver
+
+
+class DialRefused(OSError):
+    """The address, or the dial itself, is not permitted. `rule` names why."""
+
+    def __init__(self, detail: str, rule: str, clause: str = "") -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.clause = clause
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One approved dial: this host, this port, for this account, under this policy."""
+
+    host: Host
+    port: int
+    account: str
+    policy: Policy
+    now: float
+
+
+_permission: ContextVar[Permission | None] = ContextVar("outbounds_dial", default=None)
+
+
+def is_own(address: Address) -> bool:
+    """Whether the kernel would deliver to this machine itself.
+
+    Connecting a UDP socket sends nothing, it only picks the route; towards an address of its own
+    the kernel picks that very address as the source. So addresses that were added after start,
+    or that no list names, are found too.
+    """
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), 9))
+            return bool(probe.getsockname()[0] == str(address))
+        except OSError:
+            return False  # no route: it cannot be dialled either
+
+
+def vet(permission: Permission, addresses: tuple[Address, ...]) -> None:
+    """Raise `DialRefused` unless every address may be dialled."""
+    policy = permission.policy
+
+    def lifted(rule: str) -> bool:
+        return any(grant.lifts(rule, permission.account, permission.host, permission.now)
+                   for grant in policy.grants)
+
+    for address in addresses:
+        reason = policy.addresses.refuses(address, permission.port)
+        if reason is not None and not lifted(reason.rule):
+            raise DialRefused(f"{address}: {reason.detail}", reason.rule, reason.clause)
+        for hit in policy.denylist.match_address(address, permission.port):
+            if not lifted(hit.rule):
+                raise DialRefused(f"{address} is on the list {hit.list_id!r}", hit.rule, hit.clause)
+        if not policy.addresses.granted(address, permission.port) and is_own(address):
+            raise DialRefused(f"{address} is an address of the proxy itself", "own-address",
+                              policy.addresses.clause_own)
+
+
+def permit(permission: Permission) -> None:
+    """Let the dial that follows in this task go to `permission.host`. Raises `DialRefused`."""
+    if permission.host.address is not None:
+        vet(permission, (permission.host.address,))
+    _permission.set(permission)
+
+
+AddrInfo = list[tuple[Any, ...]]
+
+
+class VettedGetaddrinfo:
+    """Stands in for `loop.getaddrinfo`. Without a permission it refuses, but for listening."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, resolver: Resolver,
+                 on_refusal: Callable[[Permission, DialRefused], None]) -> None:
+        self._system = loop.getaddrinfo
+        self._resolver = resolver
+        self._on_refusal = on_refusal
+
+    async def __call__(self, host: Any, port: Any, *, family: int = 0, type: int = 0,
+                       proto: int = 0, flags: int = 0) -> AddrInfo:
+        if flags & socket.AI_PASSIVE:  # a listener's own address
+            return list(await self._system(host, port, family=family, type=type, proto=proto,
+                                           flags=flags))
+        permission = _permission.get()
+        if permission is None:
+            raise DialRefused(f"nobody approved a connection to {host}", "unapproved-dial")
+        try:
+            name = parse_host(host if isinstance(host, str) else host.decode("ascii"))
+        except (BadHost, UnicodeError) as error:
+            raise DialRefused(str(error), "bad-host") from error
+        if name != permission.host or int(port) != permission.port:
+            raise DialRefused(f"approved was {permission.host.text}, not {name.text}",
+                              "unapproved-dial")
+        found = await self._resolver.resolve(name, permission.account)
+        if isinstance(found, NoSuchHost):
+            raise socket.gaierror(socket.EAI_NONAME, found.detail)
+        try:
+            vet(permission, found)
+        except DialRefused as refused:
+            self._on_refusal(permission, refused)
+            raise
+        return [self._info(address, int(port), type, proto) for address in found
+                if not family or family == self._family(address)]
+
+    @staticmethod
+    def _family(address: Address) -> socket.AddressFamily:
+        return socket.AF_INET6 if address.version == 6 else socket.AF_INET
+
+    def _info(self, address: Address, port: int, type: int, proto: int) -> tuple[Any, ...]:
+        sockaddr = (str(address), port, 0, 0) if address.version == 6 else (str(address), port)
+        return (self._family(address), type or socket.SOCK_STREAM, proto or socket.IPPROTO_TCP,
+                "", sockaddr)
+
+    def install(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.getaddrinfo = self  # type: ignore[method-assign]

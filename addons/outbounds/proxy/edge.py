@@ -1,0 +1,99 @@
+"""The edge: a mitmproxy flow becomes a core Request, canonical once, or is malformed.
+
+What is dialled is `flow.request.host` (in a tunnel: the CONNECT target). Host, `:authority` and
+SNI are what the client says; they travel as `names` and must agree.
+"""
+
+from __future__ import annotations
+
+from mitmproxy import connection, http
+from mitmproxy.net.http import url
+
+from ..core.destination import BadHost, parse_host
+from ..core.request import Credentials, Name, Request, Source, Way
+from ..identity.basic import parse_basic
+
+# Fields that belong to one hop. Proxy-Authorization would hand the customer's password to the
+# target; Proxy-Connection is a mistake of old browsers that some servers still act on.
+HOP_FIELDS = ("proxy-authorization", "proxy-connection", "proxy-authenticate")
+
+# A customer must not write the history of a message's route (clauses P-forge, S-forge).
+ROUTE_FIELDS = (
+    "via", "forwarded", "x-forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+    "x-forwarded-port", "x-forwarded-server", "x-forwarded-by", "x-real-ip", "client-ip",
+    "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip",
+    "fastly-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr",
+)
+
+
+class Malformed(ValueError):
+    """The request has no single meaning. The message is for the customer, without its secrets."""
+
+
+def source_of(client: connection.Client) -> Source:
+    ip, port, *_ = client.peername
+    return Source(ip.partition("%")[0], port, client.id)
+
+
+def take_credentials(request: http.Request) -> Credentials | None:
+    """Read Proxy-Authorization and remove every trace of it from the flow.
+
+    Removed before anything else may look at the flow, so that no dump, no log line and no target
+    ever sees it. Raises Malformed if it is sent twice.
+    """
+    fields = request.headers.get_all("proxy-authorization")
+    for name in HOP_FIELDS:
+        request.headers.pop(name, None)
+    if len(fields) > 1:
+        raise Malformed("Proxy-Authorization is sent more than once.")
+    return parse_basic(fields[0]) if fields else None
+
+
+def http_request(flow: http.HTTPFlow, way: Way, credentials: Credentials | None) -> Request:
+    """The core Request of a flow. Raises Malformed."""
+    request = flow.request
+    try:
+        host = parse_host(request.host)
+    except BadHost as error:
+        raise Malformed(str(error)) from None
+    if not 0 < request.port < 65536:
+        raise Malformed(f"Port {request.port} does not exist.")
+    if way.opens_tunnel:
+        scheme = "http" if request.port == 80 else "https"
+        path = ""
+    else:
+        scheme, path = request.scheme, request.path
+    # CONNECT's own target is its authority; a Host beside it says what a Host inside will say
+    return Request(
+        way, request.method, scheme, host, request.port, path,
+        source_of(flow.client_conn), request.headers.get("user-agent", ""), credentials,
+        _names(flow, way))
+
+
+def _names(flow: http.HTTPFlow, way: Way) -> tuple[Name, ...]:
+    request = flow.request
+    hosts = request.headers.get_all("host")
+    if len(hosts) > 1:
+        raise Malformed("Host is sent more than once.")
+    names = [_name("Host", value) for value in hosts]
+    if request.authority and not way.opens_tunnel:
+        names.append(_name(":authority", request.authority))
+    if way is Way.INSPECTED and flow.client_conn.sni:
+        names.append(_name("SNI", flow.client_conn.sni))
+    return tuple(names)
+
+
+def _name(where: str, authority: str) -> Name:
+    try:
+        host, port = url.parse_authority(authority, check=True)
+        return Name(where, parse_host(host), port)
+    except ValueError:  # BadHost is one
+        raise Malformed(f"{where} does not name a host.") from None
+
+
+def strip_route(request: http.Request) -> tuple[str, ...]:
+    """Remove the fields that claim where the message came from; returns the names removed."""
+    found = tuple(name for name in ROUTE_FIELDS if name in request.headers)
+    for name in found:
+        del request.headers[name]
+    return found

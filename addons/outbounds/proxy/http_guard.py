@@ -1,0 +1,155 @@
+"""One HTTP exchange: refused at once, judged or not let through, and failures in our own words.
+
+Three things that mitmproxy's `HttpStream` does not do:
+
+- A response set in `requestheaders` is sent only after the whole request body has been read into
+  memory. `GuardedHttpStream` sends it straight away and stops the upload.
+- A hook that raises, or an addon that was unloaded, lets the request through. Here a flow that
+  nobody judged is answered with 503.
+- When the target cannot be reached or speaks nonsense, mitmproxy writes an error page of its own.
+  Here the reply that the `error` hook put on the flow is sent instead.
+
+It leans on mitmproxy's internals; tests/proxy/test_pins.py fails when they change underneath.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import http as http_layer
+from mitmproxy.proxy.layers.http import _http2
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+
+from .http1_guard import LINGER
+
+T = TypeVar("T")
+
+# keys of flow.metadata; the values are booleans, because flow dumps store the metadata
+JUDGED = "outbounds.judged"  # a verdict was reached and, if it allows, its record is on disk
+ANSWERED = "outbounds.answered"  # flow.response is our own reply: send it now
+
+
+@dataclass
+class ByteCount:
+    """Octets that passed a tunnel: up from the client, down to it."""
+
+    up: int = 0
+    down: int = 0
+
+
+class GuardedHttpStream(http_layer.HttpStream):
+    unjudged: ClassVar[Callable[[http.HTTPFlow], http.Response]]
+    tunnel_bytes: ClassVar[dict[str, ByteCount]] = {}
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Wakeup):
+            yield commands.CloseConnection(self.context.client)
+        else:
+            yield from super()._handle_event(event)
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
+        if (yield from super().check_killed(emit_error_hook)):
+            return True
+        flow = self.flow
+        if flow.request.method == "CONNECT":
+            if not flow.metadata.get(JUDGED) and flow.websocket is None:
+                flow.response = self.unjudged(flow)
+            return False
+        if self.client_state != self.state_wait_for_request_headers:
+            return False
+        if not flow.metadata.get(JUDGED):
+            flow.response = self.unjudged(flow)
+            flow.metadata[ANSWERED] = True
+        if flow.metadata.get(ANSWERED):
+            assert flow.response is not None
+            complete = any(isinstance(e, RequestEndOfMessage) for e in self._paused_event_queue)
+            yield from self.answer(flow.response, complete)
+            return True
+        return False
+
+    def answer(self, response: http.Response, complete: bool) -> layer.CommandGenerator[None]:
+        """Send our own response and end the exchange; `complete`: the request has ended, too."""
+        client, flow = self.context.client, self.flow
+        if not complete and not flow.request.is_http2:
+            response.headers["connection"] = "close"
+        body = response.raw_content
+        yield http_layer.SendHttp(ResponseHeaders(self.stream_id, response, not body), client)
+        if body:
+            yield http_layer.SendHttp(ResponseData(self.stream_id, body), client)
+        yield http_layer.SendHttp(ResponseEndOfMessage(self.stream_id), client)
+        self.client_state = self.server_state = self.state_errored
+        flow.live = False
+        if complete:
+            yield http_layer.DropStream(self.stream_id)
+        elif flow.request.is_http2:
+            yield from self.stop_stream()
+            yield http_layer.DropStream(self.stream_id)
+        else:
+            # Closing now, with input unread, would reset the connection and take the reply along.
+            # The stream is kept until then: the wake-up comes back to it.
+            yield commands.CloseTcpConnection(client, half_close=True)
+            yield commands.RequestWakeup(LINGER)
+
+    def stop_stream(self) -> layer.CommandGenerator[None]:
+        """RFC 9113 section 8.1: after a complete response, RST_STREAM(NO_ERROR) ends the upload."""
+        parent = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(parent, http_layer.HttpLayer)
+        connection = parent.connections[self.context.client]
+        if isinstance(connection, _http2.Http2Server) and not connection.is_closed(self.stream_id):
+            connection.h2_conn.reset_stream(self.stream_id, 0)
+            yield commands.SendData(self.context.client, connection.h2_conn.data_to_send())
+
+    def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        return (yield from self.reword(super().check_invalid(request), complete=False))
+
+    def handle_protocol_error(self, event: http_layer.RequestProtocolError | ResponseProtocolError
+                              ) -> layer.CommandGenerator[None]:
+        complete = self.client_state == self.state_done
+        yield from self.reword(super().handle_protocol_error(event), complete)
+
+    def reword(self, inner: layer.CommandGenerator[T], complete: bool) -> layer.CommandGenerator[T]:
+        """Put the reply that the `error` hook left on the flow in place of mitmproxy's error page.
+
+        Only while nothing of a response has been sent; after that the connection just ends.
+        """
+        unanswered = self.server_state in (
+            self.state_uninitialized, self.state_wait_for_response_headers)
+        while True:
+            try:
+                command = next(inner)
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]
+            ours = unanswered and self.flow.metadata.get(ANSWERED) and self.flow.response is not None
+            if (ours and isinstance(command, http_layer.SendHttp)
+                    and isinstance(command.event, ResponseProtocolError)
+                    and command.connection is self.context.client):
+                assert self.flow.response is not None
+                yield from self.answer(self.flow.response, complete)
+            elif ours and not complete and isinstance(command, http_layer.DropStream):
+                pass  # `answer` keeps the stream until its wake-up
+            else:
+                yield command
+
+    def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
+        count = self.tunnel_bytes.get(self.context.client.id)
+        if count is None:
+            yield from super().passthrough(event)
+            return
+        if isinstance(event, RequestData):
+            count.up += len(event.data)
+        for command in super().passthrough(event):
+            if isinstance(command, http_layer.SendHttp) and isinstance(
+                    command.event, ResponseData):
+                count.down += len(command.event.data)
+            yield command

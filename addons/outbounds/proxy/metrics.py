@@ -1,0 +1,97 @@
+"""What the proxy counts, in Prometheus form.
+
+One registry per process, served on a loopback port. Label values come from configuration and from
+code, never from traffic, so that nobody outside can make the number of series grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+MICRO = (5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0, 10.0)
+MILLI = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 2.0)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.verdicts = Counter(
+            "outbounds_verdicts", "Decisions, by result, control and rule.",
+            ("result", "control", "rule"), registry=registry)
+        self.decision_seconds = Histogram(
+            "outbounds_decision_seconds", "From the request head to the verdict, look-ups included.",
+            buckets=MICRO, registry=registry)
+        self.evidence_ack_seconds = Histogram(
+            "outbounds_evidence_ack_seconds", "From handing an opening record over to it being safe.",
+            buckets=MILLI, registry=registry)
+        self.evidence_failures = Counter(
+            "outbounds_evidence_failures", "Opening records that were not acknowledged.",
+            registry=registry)
+        self.evidence_up = Gauge(
+            "outbounds_evidence_up", "1 while the collector is reachable.", registry=registry)
+        self.faults = Counter(
+            "outbounds_faults", "Exceptions inside the proxy's own code, by place; all refused.",
+            ("place",), registry=registry)
+        self.malformed = Counter(
+            "outbounds_malformed", "Requests that could not be read as one request.",
+            registry=registry)
+        self.tls_failures = Counter(
+            "outbounds_tls_failures", "TLS handshakes that failed, by side.", ("side",),
+            registry=registry)
+        self.upstream_errors = Counter(
+            "outbounds_upstream_errors", "Failures between the proxy and targets, by kind.",
+            ("kind",), registry=registry)
+        self.dial_refusals = Counter(
+            "outbounds_dial_refusals", "Connections refused at the dial itself, by rule.",
+            ("rule",), registry=registry)
+        self.route_fields_stripped = Counter(
+            "outbounds_route_fields_stripped", "Requests that carried a forged route.",
+            registry=registry)
+        self.bytes = Counter(
+            "outbounds_bytes", "Octets of bodies and tunnels, by direction.", ("direction",),
+            registry=registry)
+        self.clients = Gauge(
+            "outbounds_client_connections", "Client connections that are open.", registry=registry)
+        self.tunnels = Gauge("outbounds_tunnels", "Tunnels that are open.", registry=registry)
+        self.cache_entries = Gauge(
+            "outbounds_cache_entries", "Entries held, by cache.", ("cache",), registry=registry)
+        self.policy_info = Gauge(
+            "outbounds_policy_info", "1 for the policy in force.", ("version",), registry=registry)
+        self.reload_failed = Gauge(
+            "outbounds_policy_reload_failed",
+            "1 while the files under config/ are broken and the last good policy is in force.",
+            registry=registry)
+        self.reloads = Counter(
+            "outbounds_policy_reloads", "Reloads of the policy, by result.", ("result",),
+            registry=registry)
+        self._verdict_children: dict[tuple[str, str, str], Any] = {}
+
+    def count_verdict(self, result: str, control: str, rule: str) -> None:
+        """Count a verdict. Rules that embed a line of a target's file count as one."""
+        key = (result, control, "robots" if control == "robots" else rule)
+        child = self._verdict_children.get(key)
+        if child is None:
+            child = self._verdict_children[key] = self.verdicts.labels(*key)
+        child.inc()
+
+    def set_policy(self, version: str) -> None:
+        self.policy_info.clear()
+        self.policy_info.labels(version).set(1)
+
+    def watch_cache(self, name: str, size: Callable[[], int]) -> None:
+        """`size` is asked when the page is read."""
+        self.cache_entries.labels(name).set_function(size)
+
+    def serve(self, host: str, port: int) -> Callable[[], None]:
+        """Serve /metrics in a thread; returns what stops it. Raises OSError if the port is taken."""
+        server, thread = start_http_server(port, host, self.registry)
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join(2.0)
+
+        return stop
