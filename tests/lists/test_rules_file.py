@@ -11,7 +11,7 @@ from outbounds.core.denylist import Denylist
 from outbounds.core.destination import parse_host
 from outbounds.core.list_entry import Entry, Kind
 from outbounds.core.url_prefix import parse_url_prefix
-from outbounds.lists.rules_file import parse_rules, read_rules
+from outbounds.lists.rules_file import parse_rules
 
 SHIPPED = Path(__file__).parents[2] / "config" / "lists"
 
@@ -93,16 +93,6 @@ def test_duplicate_lines_are_fine() -> None:
     assert errors == [] and Denylist.build(found).size == 1
 
 
-def test_a_list_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    missing = read_rules(tmp_path / "gone.txt", name="config/lists/gone.txt")
-    assert missing[0] == [] and missing[1][0].startswith("config/lists/gone.txt: no such list; ")
-    latin = tmp_path / "latin.txt"
-    latin.write_bytes("# Bücher\ndomain x.example\n".encode("latin-1"))
-    assert read_rules(latin)[0] == []
-    assert "byte 3 is not UTF-8; " in read_rules(latin)[1][0]
-    assert read_rules(tmp_path)[0] == [] and "cannot be read" in read_rules(tmp_path)[1][0]
-
-
 def test_the_id_of_a_list_is_its_file_name_unless_told() -> None:
     assert parse_rules("port 25", "a/b/mail.txt")[0][0].list_id == "mail"
     assert parse_rules("port 25", "a/b/mail.txt", list_id="m")[0][0].list_id == "m"
@@ -113,7 +103,7 @@ def test_the_shipped_lists_are_valid_and_deny_only_reserved_names() -> None:
     files = sorted(SHIPPED.glob("*.txt"))
     assert [path.name for path in files] == ["blocked.txt", "legal.txt"]
     for path in files:
-        found, errors = read_rules(path)
+        found, errors = parse_rules(path.read_text("utf-8"), path.name)
         assert errors == [] and found
         entries += found
     deny = Denylist.build(entries)

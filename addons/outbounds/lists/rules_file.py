@@ -14,7 +14,7 @@ all that was asked for. All errors are reported at once.
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from ..core.list_entry import BadEntry, Entry, Kind, parse_value
 
@@ -55,23 +55,6 @@ def parse_rules(
     if not text.strip("\ufeff \t\r\n"):
         errors.append(f"{name}:1: the list is empty; if that is meant, say so in a comment (# …)")
     return entries, errors
-
-
-def read_rules(
-    path: Path, *, name: str = "", list_id: str = "", clause: str = "", blocked_by: str = ""
-) -> tuple[list[Entry], list[str]]:
-    """`parse_rules` of a file. One that is missing, unreadable or not UTF-8 is an error, too."""
-    name = name or str(path)
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return [], [f"{name}: no such list; create the file (a comment will do), or remove the "
-                    "list from the configuration"]
-    except OSError as error:
-        return [], [f"{name}: cannot be read ({error.strerror}); mend its permissions"]
-    except UnicodeDecodeError as error:
-        return [], [f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8"]
-    return parse_rules(text, name, list_id=list_id, clause=clause, blocked_by=blocked_by)
 
 
 def _shown(text: str) -> str:
