@@ -1,0 +1,41 @@
+"""The configuration: YAML files become frozen `Settings`, or every error at once.
+
+    problem     one fault as `file:line: key: value: problem; fix`, and the error that holds all
+    source      YAML text to plain data with lines; no duplicate keys, no aliases, no odd types
+    quantity    600/min, 5s, 64KiB, 2027-01-31, 8000-8099
+    fields      the kinds of value a file may hold
+    service     the files that say how the service runs
+    rules       the files that decide: the policy
+    messages    pydantic's errors in our words
+    documents   all files of the folder together: their ids, their lists, the version
+    build       from the files' words to core.policy
+    loader      the order of it all
+    watch       has anything changed on disk?
+
+Use what is exported here.
+"""
+
+from .documents import ParseRules
+from .loader import Settings, load
+from .problem import Problem, SettingsError
+from .rules import Clause, ForgedHeaders
+from .service import (
+    Evidence,
+    Failures,
+    Heads,
+    Htpasswd,
+    Identity,
+    Listen,
+    Metrics,
+    Networks,
+    RobotsCache,
+    RobotsFetch,
+    Service,
+)
+from .watch import Fingerprint, fingerprint
+
+__all__ = [
+    "Clause", "Evidence", "Failures", "Fingerprint", "ForgedHeaders", "Heads", "Htpasswd",
+    "Identity", "Listen", "Metrics", "Networks", "ParseRules", "Problem", "RobotsCache",
+    "RobotsFetch", "Service", "Settings", "SettingsError", "fingerprint", "load",
+]

@@ -1,0 +1,79 @@
+"""`outbounds check`: is the configuration good? Every fault on a line, or one line of summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..lists.rules_file import parse_rules
+from ..settings import Problem, Settings, SettingsError, load
+from ..settings.problem import ABSENT, key_path
+
+
+@click.command()
+@click.option("--config", "config_dir", envvar="OUTBOUNDS_CONFIG", default="config",
+              show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+def check(config_dir: Path, as_json: bool) -> None:
+    """Check the configuration.
+
+    Prints every fault of every file and exits 1, or says what the configuration holds. The
+    running proxy makes the same check before it takes a change over.
+    """
+    try:
+        settings = load(config_dir, parse_rules)
+    except SettingsError as error:
+        if as_json:
+            faults = [fault(problem) for problem in error.problems]
+            click.echo(json.dumps({"ok": False, "errors": faults}))
+        else:
+            for problem in error.problems:
+                click.echo(str(problem), err=True)
+        raise click.exceptions.Exit(1) from None
+    if as_json:
+        click.echo(json.dumps({"ok": True, **contents(settings)}))
+        return
+    for warning in settings.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(summary(settings))
+
+
+def fault(problem: Problem) -> dict[str, Any]:
+    """`message` is the line as `check` prints it; the rest is its parts, where they are known."""
+    parts: dict[str, Any] = {"message": str(problem)}
+    if problem.file:
+        parts |= {"file": problem.file, "line": problem.line, "key": key_path(problem.key)}
+    if problem.value is not ABSENT:
+        parts["value"] = problem.value
+    return parts
+
+
+def contents(settings: Settings) -> dict[str, Any]:
+    policy = settings.policy
+    return {
+        "policy": policy.version,
+        "plans": list(policy.plans),
+        "limits": list(policy.limits),
+        "lists": dict(settings.lists),
+        "exceptions": [grant.id for grant in policy.grants],
+        "clauses": len(settings.clauses),
+        "warnings": list(settings.warnings),
+    }
+
+
+def summary(settings: Settings) -> str:
+    policy = settings.policy
+    lists = ", ".join(f"{name} {count}" for name, count in settings.lists.items())
+    return (f"{settings.folder} is good: {_count(len(policy.plans), 'plan')}, "
+            f"{_count(len(policy.limits), 'limit')}, {_count(len(settings.lists), 'list')}"
+            f"{f' (entries: {lists})' if lists else ''}, "
+            f"{_count(len(policy.grants), 'exception')}, "
+            f"{_count(len(settings.clauses), 'clause')}; policy {policy.version[:12]}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

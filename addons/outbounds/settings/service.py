@@ -1,0 +1,144 @@
+"""How the service runs: config/outbounds.yaml, identity.yaml, evidence.yaml, and robots' fetching.
+
+outbounds.yaml and evidence.yaml decide on no request, so they do not enter the policy's version.
+All times are seconds, all sizes bytes, all paths absolute.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from .fields import (
+    NOT_EMPTY,
+    Address,
+    Contact,
+    DataFolder,
+    Duration,
+    ExistingFile,
+    HeaderText,
+    InData,
+    OptionalHeaderText,
+    PlanRef,
+    PositiveDuration,
+    PositiveSize,
+    Rate,
+    SocketPath,
+    Strict,
+    Token,
+)
+
+
+class Listen(Strict):
+    """A port the proxy accepts clients on. `mode` http or socks5; port 0 takes any free one."""
+
+    mode: Literal["http", "socks5"]
+    host: Address
+    port: int = Field(ge=0, le=65535)
+
+
+class Metrics(Strict):
+    """Where Prometheus reads. Port 0 takes any free one."""
+
+    host: Address = "127.0.0.1"
+    port: int = Field(default=9464, ge=0, le=65535)
+
+
+class Heads(Strict):
+    """Bounds of a request head: all fields together `max_size` bytes, at most `max_fields` lines,
+    complete within `timeout` seconds."""
+
+    timeout: PositiveDuration = 10.0
+    max_size: PositiveSize = 65536
+    max_fields: int = Field(default=200, ge=1, le=100_000)
+
+
+class Service(Strict):
+    """config/outbounds.yaml.
+
+    `name` is what the proxy calls itself (Proxy-Status); `contact` a URL or mail address, "" for
+    none; `data` the folder of the run data.
+    """
+
+    name: Token
+    contact: Contact = ""
+    listen: Annotated[tuple[Listen, ...], NOT_EMPTY]
+    data: DataFolder
+    metrics: Metrics = Metrics()
+    heads: Heads = Heads()
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Service:
+        taken = [(each.host, each.port) for each in self.listen]
+        taken.append((self.metrics.host, self.metrics.port))
+        for place in taken:
+            if place[1] and taken.count(place) > 1:
+                raise ValueError(f"{place[0]} port {place[1]} is listened on twice; "
+                                 "give each listener and metrics a port of its own")
+        return self
+
+
+class Htpasswd(Strict):
+    """A file of `name:hash` lines whose names are accounts on `plan`."""
+
+    file: ExistingFile
+    plan: PlanRef
+
+
+class Failures(Strict):
+    """How many wrong passwords are looked at before the rest are slowed down."""
+
+    per_source: Rate
+    per_name: Rate
+
+
+class Networks(Strict):
+    """What an account's source networks mean.
+
+    `identify`: a client that sends no credentials from one of them is that account.
+    `restrict`: an account that has networks may be used from them only.
+    """
+
+    identify: bool
+    restrict: bool
+
+
+class Identity(Strict):
+    """config/identity.yaml. `cache` seconds is how long a verified password is remembered."""
+
+    realm: HeaderText
+    accounts: InData
+    htpasswd: tuple[Htpasswd, ...] = ()
+    cache: Duration
+    failures: Failures
+    networks: Networks
+
+
+class Evidence(Strict):
+    """config/evidence.yaml.
+
+    `collector` spawn: the proxy starts the collector; external: a service manager does, and it
+    listens on `socket`. `ack_timeout` seconds without an acknowledgement refuse the request;
+    a segment is closed at `segment_size` bytes.
+    """
+
+    directory: InData
+    collector: Literal["spawn", "external"]
+    socket: SocketPath
+    ack_timeout: PositiveDuration
+    segment_size: PositiveSize
+
+
+class RobotsFetch(Strict):
+    """`fetch` of config/robots.yaml: `timeout` seconds bound one fetch with all its redirects;
+    `user_agent` "" is the default: the product, its version and the contact."""
+
+    timeout: PositiveDuration
+    user_agent: OptionalHeaderText = ""
+
+
+class RobotsCache(Strict):
+    """`cache` of config/robots.yaml: `memory` bytes bound all copies together."""
+
+    memory: PositiveSize
