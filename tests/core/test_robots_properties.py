@@ -1,0 +1,194 @@
+"""What must hold for every file and every path, and a second opinion on ordinary ones."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from protego import Protego
+
+from outbounds.core import robots_match
+from outbounds.core.robots import Match, Robots
+from outbounds.core.robots_match import Group, Rule
+from outbounds.core.robots_spelling import origin_form, spell
+
+LINES = st.lists(st.one_of(
+    st.sampled_from([b"user-agent: *", b"User-agent: foobot", b"disallow: /", b"disallow:",
+                     b"allow: /*a$", b"crawl-delay: 1", b"sitemap: x", b"", b"disallow /a b",
+                     b":"]),
+    st.builds(lambda key, value: key + value,
+              st.sampled_from([b"allow: ", b"disallow:/", b"user-agent:", b"crawl-delay: "]),
+              st.text("ab/*$?%2F#é ", max_size=12).map(str.encode)),
+    st.binary(max_size=20),
+), max_size=12)
+FILES = LINES.map(b"\n".join)
+PATHS = st.text("ab/.?%2F$*#é:@", max_size=16).map("/".__add__)
+URLS = st.one_of(PATHS, st.text(max_size=20))
+AGENTS = st.one_of(st.sampled_from(["FooBot/1.0", "Mozilla/5.0 (x; foobot)", "", "*"]),
+                   st.text(max_size=20))
+
+
+@given(st.one_of(st.binary(), FILES), URLS, AGENTS)
+def test_any_octets_are_a_file(body: bytes, url: str, agent: str) -> None:
+    robots = Robots.parse(body)
+    assert isinstance(robots.allowed(url, agent), Match)
+    assert 0 <= robots.allowed(url, agent).line <= body.count(b"\n") + body.count(b"\r") + 1
+    assert isinstance(robots.whole_site(agent), Match)
+    delay = robots.crawl_delay(agent)
+    assert delay is None or 0 <= delay < 1e9
+
+
+@given(LINES, st.integers(0, 12), st.binary(max_size=20), URLS, AGENTS)
+def test_a_comment_changes_nothing(
+    lines: list[bytes], place: int, comment: bytes, url: str, agent: str
+) -> None:
+    comment = b"#" + comment.replace(b"\n", b"").replace(b"\r", b"")
+    lines = [b"", *lines]  # so that the comment cannot stand where a byte order mark would
+    lines = [line.replace(b"\n", b"").replace(b"\r", b"") for line in lines]
+    place = min(place + 1, len(lines))
+    plain = Robots.parse(b"\n".join(lines))
+    commented = Robots.parse(b"\n".join([*lines[:place], comment, *lines[place:]]))
+    before, after = plain.allowed(url, agent), commented.allowed(url, agent)
+    assert after.allowed == before.allowed
+    assert after.line == before.line + (before.line > place)
+    assert plain.crawl_delay(agent) == commented.crawl_delay(agent)
+
+
+@given(FILES, URLS, AGENTS, AGENTS)
+def test_deterministic(body: bytes, url: str, agent: str, other: str) -> None:
+    robots = Robots.parse(body)
+    first = robots.allowed(url, agent)
+    robots.allowed(url, other)
+    assert robots.allowed(url, agent) == first == Robots.parse(body).allowed(url, agent)
+
+
+@given(FILES, PATHS, AGENTS)
+def test_a_closed_site_has_no_open_path(body: bytes, path: str, agent: str) -> None:
+    robots = Robots.parse(body)
+    if not robots.whole_site(agent).allowed and "robots.txt" not in path:
+        assert not robots.allowed(path, agent).allowed
+
+
+@given(URLS)
+def test_one_spelling_is_final(url: str) -> None:
+    target = origin_form(url)
+    assert target.startswith("/") and target.isascii()
+    assert spell(target) == origin_form(target) == target
+
+
+@given(st.text("ab*$/", min_size=1, max_size=10), st.text("ab/$", max_size=14).map("/".__add__))
+@example("*ab*b$", "/ab")
+@example("*a*a*$", "/aa")
+def test_greedy_finds_what_backtracking_finds(pattern: str, path: str) -> None:
+    """The oracle tries every placement; patterns this short do not hurt it."""
+    body = pattern.removesuffix("$")
+    oracle = ".*".join(map(re.escape, body.split("*")))
+    expected = (re.fullmatch if body != pattern else re.match)(oracle, path)
+    assert Group([Rule.of(False, pattern, 1)]).judge(path).allowed is (expected is None)
+
+
+class CountedPath(str):
+    """Counts what the matcher reads of it."""
+
+    __slots__ = ("finds", "scanned")
+
+    def find(self, needle: str, start: int = 0) -> int:  # type: ignore[override]
+        at = super().find(needle, start)
+        self.finds = getattr(self, "finds", 0) + 1
+        end = at + len(needle) if at >= 0 else len(self)
+        self.scanned = getattr(self, "scanned", 0) + end - start
+        return at
+
+
+@given(st.lists(st.text("ab*$/", min_size=1, max_size=30), max_size=30),
+       st.text("ab/", max_size=200).map("/".__add__))
+@example(["/" + "*a" * 500 + "*b"] * 3, "/" + "a" * 2000)
+@example([f"/*{'a*' * i}b" for i in range(40)], "/" + "a" * 2000)
+def test_each_rule_reads_the_path_at_most_once(patterns: list[str], path: str) -> None:
+    """Linear in rules times path, counted: the octets that searches pass over."""
+    counted = CountedPath(path)
+    Group(Rule.of(False, pattern, n) for n, pattern in enumerate(patterns, 1)).judge(counted)
+    assert getattr(counted, "scanned", 0) <= len(set(patterns)) * len(path)
+    assert getattr(counted, "finds", 0) <= sum(pattern.count("*") for pattern in patterns)
+
+
+def test_beyond_the_bound_it_refuses_unread() -> None:
+    wild = "\n".join(f"allow: /*{n:04}{'a' * 100}" for n in range(3000))
+    robots = Robots.parse(f"user-agent: *\n{wild}\n".encode())
+    assert robots.allowed("/" + "a" * 100, "x").allowed, "an ordinary path is judged"
+    assert robots.allowed("/" + "a" * 8191, "x") == Match(False, 0)
+    counted = CountedPath("/" + "a" * 8191)
+    Group(Rule.of(True, f"/*{n:04}{'a' * 100}", n) for n in range(3000)).judge(counted)
+    assert getattr(counted, "finds", 0) == 0
+
+
+def test_the_bound_counts_only_rules_that_may_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(Rule.of(False, f"/{n:03}*abc", n) for n in range(100))
+    monkeypatch.setattr(robots_match, "BOUND", 1000)
+    assert group.judge("/050xabc") == Match(False, 50)
+    assert group.steps("/050xabc") == 8 * len("/050xabc")
+
+
+def test_many_names_for_many_rules_cost_their_sum() -> None:
+    """20,000 names times 20,000 rules, each stored once."""
+    names = "\n".join(f"user-agent: n{n}" for n in range(20_000))
+    rules = "\n".join(f"disallow: /{n}" for n in range(20_000))
+    file = Robots.parse(f"{names}\ncrawl-delay: 1\n{rules}\n".encode())._file
+    assert len(file.rules) == 20_000
+    assert len({id(rules) for bound in file.rules.values() for rules in bound}) == 1
+
+
+def test_what_is_remembered_of_agents_is_bounded() -> None:
+    file = "".join(f"user-agent: n{n}\ndisallow: /{n}$\n" for n in range(1000))
+    robots = Robots.parse(file.encode())
+    for n in range(1000):
+        assert not robots.allowed(f"/{n}", f"n{n}/1.0").allowed
+        assert robots.allowed(f"/{n + 1}", f"n{n}/1.0").allowed
+    assert len(robots._tokens) <= 64
+    assert len(robots._groups) <= 16
+
+
+# --- protego, which Scrapy uses ------------------------------------------------------------------
+
+PIECES = st.lists(
+    st.sampled_from(["a", "b", "c", "/", "a/b", "?", "=", "-", "%7E", "~", "x.y", ",", "%2C"]),
+    max_size=7).map("".join)
+PATTERNS = st.builds(
+    lambda pieces, end: "/" + pieces + end,
+    st.lists(st.sampled_from(["a", "b", "/", "a/b", "*", "?", "=", "%7E", "~", "é", "x.y", ","]),
+             max_size=5).map("".join).filter(lambda pieces: not pieces.endswith("*")),
+    st.sampled_from(["", "", "$"]))
+ORDINARY = st.dictionaries(
+    st.sampled_from(["*", "foobot", "barbot"]),
+    st.lists(st.tuples(st.sampled_from(["Allow", "Disallow"]), PATTERNS), max_size=5),
+    max_size=3)
+
+
+@settings(max_examples=400)
+@given(ORDINARY, PIECES, st.sampled_from(["foobot", "barbot", "other"]))
+def test_protego_agrees_on_ordinary_files(
+    groups: dict[str, list[tuple[str, str]]], path: str, agent: str
+) -> None:
+    """The pieces leave out what `DIFFERENCES` explains."""
+    body = "\n".join("\n".join([f"User-agent: {name}", *(f"{k}: {v}" for k, v in rules), ""])
+                     for name, rules in groups.items())
+    url = f"http://foo.bar/{path}"
+    assert Robots.parse(body.encode()).allowed(url, agent).allowed \
+        is Protego.parse(body).can_fetch(url, agent)
+
+
+DIFFERENCES = [  # (why we decide otherwise, rules, path, ours)
+    ("a '*' at the end is an octet of the pattern (section 2.2.2, as google/robotstxt has it)",
+     "allow: /*\ndisallow: /?", "/?x", True),
+    ("dot segments are no other path (RFC 3986 section 6.2.2.3)",
+     "disallow: /c", "/./c", False),
+]
+
+
+@pytest.mark.parametrize(("why", "rules", "path", "ours"), DIFFERENCES)
+def test_where_protego_differs(why: str, rules: str, path: str, ours: bool) -> None:
+    body = f"user-agent: *\n{rules}\n"
+    assert Robots.parse(body.encode()).allowed(path, "x").allowed is ours, why
+    assert Protego.parse(body).can_fetch("http://foo.bar" + path, "x") is not ours, why
