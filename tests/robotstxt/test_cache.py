@@ -1,0 +1,327 @@
+"""What is answered, for how long, and who waits for whom: RFC 9309 sections 2.3.1 and 2.4."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+
+from outbounds.core.policy import RobotsAnswer
+from outbounds.robotstxt import Fetcher, RobotsCache
+
+from .conftest import AGENT
+from .site import Clock, Handler, Recorded, Resolver, Site
+
+RULES = "user-agent: *\ndisallow: /x\n"
+HOUR = 3600.0
+
+
+async def ask(cache: RobotsCache, site: Site, host: str = "foo.test") -> RobotsAnswer:
+    return await cache.get(site.origin(host), "acme", "192.0.2.1:5")
+
+
+def allows(answer: RobotsAnswer, path: str) -> bool:
+    assert answer.robots is not None
+    return answer.robots.allowed(path, "FooBot").allowed
+
+
+async def test_fresh(site: Site, cache: RobotsCache) -> None:
+    site.say(RULES)
+    assert cache.peek(site.origin()) is None
+    answer = await ask(cache, site)
+    assert (answer.state, answer.retry_after) == ("fresh", None)
+    assert answer.digest == hashlib.sha256(RULES.encode()).hexdigest()
+    assert not allows(answer, "/x")
+    assert allows(answer, "/y")
+    assert cache.peek(site.origin()) is answer
+    assert await ask(cache, site) is answer
+    assert len(site.arrived) == 1
+
+
+async def test_absent_allows_all(site: Site, cache: RobotsCache) -> None:
+    site.say(RULES, 404)
+    answer = await ask(cache, site)
+    assert (answer.state, answer.digest) == ("absent", "")
+    assert allows(answer, "/x")
+    assert cache.peek(site.origin()) is answer
+
+
+@pytest.mark.parametrize(("fields", "lasts"), [
+    ({}, HOUR), ({"Cache_Control": "max-age=600"}, 600), ({"Cache_Control": "no-store"}, 60),
+    ({"Cache_Control": "max-age=31536000"}, 24 * HOUR),
+])
+@pytest.mark.parametrize("status", [200, 404])
+async def test_lasts(
+    site: Site, cache: RobotsCache, clock: Clock, status: int, fields: dict[str, str], lasts: float
+) -> None:
+    site.say(RULES, status, **fields)
+    await ask(cache, site)
+    clock.now += lasts - 1
+    assert cache.peek(site.origin()) is not None
+    clock.now += 1
+    assert cache.peek(site.origin()) is None
+    await ask(cache, site)
+    assert len(site.arrived) == 2
+
+
+async def test_origins_are_apart(site: Site, cache: RobotsCache) -> None:
+    """Section 2.3: scheme, host and port; a redirect's target does not take the rules over."""
+    site.say("", 302, Location=f"http://bar.test:{site.port}/robots.txt")
+    site.say(RULES, host="bar.test")
+    assert not allows(await ask(cache, site), "/x")
+    assert cache.peek(site.origin("bar.test")) is None
+    assert cache.peek(("https", "foo.test", site.port)) is None
+    assert cache.peek(("http", "foo.test", 80)) is None
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_unreachable_refuses_for_a_while(
+    site: Site, cache: RobotsCache, clock: Clock, status: int
+) -> None:
+    site.say(RULES, status)
+    answer = await ask(cache, site)
+    assert (answer.robots, answer.state, answer.retry_after) == (None, "unreachable", 30)
+    assert f"status {status}" in answer.detail
+    site.say(RULES)
+    clock.now += 20
+    again = await ask(cache, site)
+    assert (again.state, again.retry_after) == ("unreachable", 10)
+    assert len(site.arrived) == 1
+    clock.now += 10
+    assert (await ask(cache, site)).state == "fresh"
+
+
+async def test_the_last_good_copy_stands_in(site: Site, cache: RobotsCache, clock: Clock) -> None:
+    site.say(RULES)
+    fresh = await ask(cache, site)
+    site.say("user-agent: *\nallow: /\n", 503, Retry_After="100")
+    clock.now += HOUR
+    answer = await ask(cache, site)
+    assert (answer.state, answer.retry_after) == ("stale", 100)
+    assert answer.digest == fresh.digest
+    assert "503" in answer.detail
+    assert not allows(answer, "/x")
+    clock.now += 99
+    peeked = cache.peek(site.origin())
+    assert peeked is not None
+    assert (peeked.state, peeked.retry_after) == ("stale", 1)
+    clock.now += 29 * 24 * HOUR
+    assert (await ask(cache, site)).state == "stale", "section 2.4: beyond 24 h if unreachable"
+    clock.now += 24 * HOUR
+    assert (await ask(cache, site)).state == "unreachable", "30 days are the end of it"
+
+
+async def test_a_copy_is_replaced_by_what_the_site_says_next(
+    site: Site, cache: RobotsCache, clock: Clock
+) -> None:
+    site.say(RULES)
+    await ask(cache, site)
+    site.say("", 404)
+    clock.now += HOUR
+    assert (await ask(cache, site)).state == "absent"
+    site.say("", 500)
+    clock.now += HOUR
+    assert (await ask(cache, site)).state == "unreachable", "that there was no file is no copy"
+
+
+@pytest.mark.parametrize(("body", "media_type"), [
+    ("<!DOCTYPE html><title>Log in</title>", "text/html"),
+    ("<!DOCTYPE html><title>Log in</title>", "text/plain"),
+    ("\ufeff \n<html>user-agent: *\nallow: /", "text/plain"),
+    ("Not found", "text/html; charset=utf-8"), ("", "text/html"),
+    ('{"error": "user-agent: *"}', "application/json"),
+])
+async def test_a_page_is_not_allow_all(
+    site: Site, cache: RobotsCache, body: str, media_type: str
+) -> None:
+    site.say(body, Content_Type=media_type)
+    answer = await ask(cache, site)
+    assert (answer.robots, answer.state) == (None, "unreachable")
+    assert "sends a page" in answer.detail
+
+
+@pytest.mark.parametrize(("body", "media_type"), [
+    (RULES, "text/html"), (RULES, "application/octet-stream"), (RULES, "text/plain;charset=x"),
+])
+async def test_rules_under_another_name_are_rules(
+    site: Site, cache: RobotsCache, body: str, media_type: str
+) -> None:
+    site.say(body, Content_Type=media_type)
+    answer = await ask(cache, site)
+    assert answer.state == "fresh"
+    assert not allows(answer, "/x")
+
+
+@pytest.mark.parametrize("body", ["", "# nothing\n", "sitemap: https://foo.test/s.xml\n"])
+async def test_a_text_without_rules_allows_all(
+    site: Site, cache: RobotsCache, body: str
+) -> None:
+    site.say(body)
+    answer = await ask(cache, site)
+    assert answer.state == "fresh"
+    assert allows(answer, "/x")
+
+
+async def test_a_huge_file_is_cut_to_whole_lines(site: Site, cache: RobotsCache) -> None:
+    body = (RULES + "#" * 99 + "\n") * 6000
+    site.say(body)
+    answer = await ask(cache, site)
+    kept = body.encode()[: 500 * 1024]
+    kept = kept[: kept.rfind(b"\n") + 1]
+    assert answer.digest == hashlib.sha256(kept).hexdigest()
+    assert not allows(answer, "/x")
+
+
+async def test_a_recorder_that_fails_refuses(
+    site: Site, cache: RobotsCache, recorder: Recorded
+) -> None:
+    site.say(RULES)
+    recorder.fails = True
+    answer = await ask(cache, site)
+    assert (answer.robots, answer.state) == (None, "unreachable")
+    assert site.arrived == []
+
+
+async def test_a_fault_in_the_fetcher_refuses(
+    site: Site, cache: RobotsCache, recorder: Recorded, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site.say(RULES)
+
+    def closed(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(recorder, "closed", closed)
+    answer = await ask(cache, site)
+    assert (answer.robots, answer.state) == (None, "unreachable")
+    assert "a fault" in caplog.text
+
+
+# --- flights ------------------------------------------------------------------------------------
+
+
+def gated(gate: asyncio.Event, body: str = RULES) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return web.Response(text=body)
+
+    return handler
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    pytest.fail("it did not come to pass within 2 s")
+
+
+async def arrivals(site: Site, count: int) -> None:
+    await until(lambda: len(site.arrived) >= count)
+
+
+async def test_one_flight_for_all_who_ask(site: Site, cache: RobotsCache) -> None:
+    gate = asyncio.Event()
+    site.on(gated(gate))
+    asking = [asyncio.create_task(ask(cache, site)) for _ in range(50)]
+    await arrivals(site, 1)
+    gate.set()
+    answers = await asyncio.gather(*asking)
+    assert len({id(answer) for answer in answers}) == 1
+    assert len(site.arrived) == 1
+
+
+async def test_a_caller_that_leaves_does_not_end_the_flight(
+    site: Site, cache: RobotsCache
+) -> None:
+    gate = asyncio.Event()
+    site.on(gated(gate))
+    first = asyncio.create_task(ask(cache, site))
+    second = asyncio.create_task(ask(cache, site))
+    await arrivals(site, 1)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    gate.set()
+    assert (await second).state == "fresh"
+    assert len(site.arrived) == 1
+
+
+async def test_the_flight_lands_when_all_have_left(site: Site, cache: RobotsCache) -> None:
+    gate = asyncio.Event()
+    site.on(gated(gate))
+    only = asyncio.create_task(ask(cache, site))
+    await arrivals(site, 1)
+    only.cancel()
+    gate.set()
+    await until(lambda: cache.peek(site.origin()) is not None)
+
+
+async def test_closing_tells_who_waits(site: Site, cache: RobotsCache) -> None:
+    site.on(gated(asyncio.Event()))
+    asking = asyncio.create_task(ask(cache, site))
+    await arrivals(site, 1)
+    await cache.aclose()
+    assert (await asking).state == "unreachable"
+
+
+async def test_a_hung_site_delays_no_other_and_is_remembered(
+    site: Site, resolver: Resolver, recorder: Recorded
+) -> None:
+    fetcher = Fetcher(resolver, recorder, user_agent=AGENT, deadline=0.3)
+    cache = RobotsCache(fetcher)
+    site.on(gated(asyncio.Event()))
+    site.say(RULES, host="bar.test")
+    hung = asyncio.create_task(ask(cache, site))
+    await arrivals(site, 1)
+    assert (await ask(cache, site, "bar.test")).state == "fresh"
+    assert not hung.done()
+    assert (await hung).state == "unreachable"
+    assert cache.peek(site.origin()) is not None
+
+
+@pytest.mark.parametrize(("flights", "per_account"), [(2, 9), (9, 2)])
+async def test_flights_are_bounded(
+    site: Site, fetcher: Fetcher, flights: int, per_account: int
+) -> None:
+    cache = RobotsCache(fetcher, flights=flights, flights_per_account=per_account)
+    gate = asyncio.Event()
+    hosts = ["a.test", "b.test", "c.test"]
+    for host in hosts:
+        site.on(gated(gate), host)
+    asking = [asyncio.create_task(ask(cache, site, host)) for host in hosts[:2]]
+    await arrivals(site, 2)
+    refused = await ask(cache, site, "c.test")
+    assert (refused.robots, refused.state, refused.retry_after) == (None, "unreachable", 1.0)
+    assert cache.peek(site.origin("c.test")) is None, "not the site's doing, so not remembered"
+    other = asyncio.create_task(cache.get(site.origin("c.test"), "other", "c"))
+    await asyncio.sleep(0.05)
+    assert other.done() is (flights == 2), "another account has room of its own"
+    gate.set()
+    await asyncio.gather(*asking, other)
+    assert (await ask(cache, site, "c.test")).state == "fresh"
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+async def test_memory_is_bounded(site: Site, fetcher: Fetcher, clock: Clock) -> None:
+    cache = RobotsCache(fetcher, clock=clock, octets=20_000)
+    for n in range(8):
+        site.say(RULES, host=f"h{n}.test")
+        assert (await ask(cache, site, f"h{n}.test")).state == "fresh"
+    assert 2 <= len(cache) <= 4
+    assert cache.peek(site.origin("h7.test")) is not None
+    assert cache.peek(site.origin("h0.test")) is None
+
+
+async def test_a_file_larger_than_the_cache_is_answered_all_the_same(
+    site: Site, fetcher: Fetcher, clock: Clock
+) -> None:
+    cache = RobotsCache(fetcher, clock=clock, octets=20_000)
+    site.say(RULES * 100)
+    assert (await ask(cache, site)).state == "fresh"
+    assert len(cache) == 0
