@@ -1,0 +1,182 @@
+"""The format: names, bounds, and that no text can break a line."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outbounds.core.account import Account
+from outbounds.core.policy import Case, RobotsAnswer
+from outbounds.core.request import Credentials, Request, Source, Way
+from outbounds.core.verdict import Kind, refuse
+from outbounds.evidence.decision import closing, opening, opening_of
+from outbounds.evidence.identifier import new_id, timestamp
+from outbounds.evidence.record import FIELDS, Encoder, Record
+
+AT = 1_795_219_387_000_250_999  # 2026-11-21T00:03:07.000250999Z
+ENCODER = Encoder("session-1", b"k" * 32)
+TEXTS = [name for name, (_, bound) in FIELDS.items() if bound]
+
+# The names are a promise to whoever searches the log: a change here is a change of the format.
+ECS = {
+    "@timestamp", "event.id", "event.type", "event.kind", "event.action", "event.outcome",
+    "event.reason", "event.duration", "user.id", "source.ip", "source.port", "source.bytes",
+    "source.nat.ip", "source.nat.port", "destination.domain", "destination.ip",
+    "destination.port", "destination.bytes", "network.transport", "network.protocol",
+    "http.request.method", "http.version", "url.scheme", "url.path", "url.query", "url.fragment",
+    "user_agent.original", "http.request.bytes", "http.response.status_code",
+    "http.response.bytes", "tls.client.server_name", "tls.version", "tls.cipher",
+    "tls.next_protocol", "rule.id", "rule.ruleset", "rule.reference",
+}
+OURS = {
+    "session", "verdict", "wait", "way", "connection", "visibility", "policy.version",
+    "robots.sha256", "robots.line", "robots.state", "robots.scope", "exception", "observed", "cut",
+}
+
+
+def test_the_table_is_the_struct() -> None:
+    assert [f.name for f in msgspec.structs.fields(Record)] == list(FIELDS)
+    assert {f.encode_name for f in msgspec.structs.fields(Record)} == \
+        ECS | {f"outbounds.{name}" for name in OURS}
+    for f in msgspec.structs.fields(Record):
+        assert f.type is (str if FIELDS[f.name][1] else int)
+
+
+def bare(**facts: object) -> Record:
+    return Record(**{"timestamp": timestamp(AT), "id": new_id(AT), "type": "start",
+                     "kind": "event", "action": "request", **facts})
+
+
+@given(st.sampled_from(TEXTS), st.text(max_size=3000))
+@settings(max_examples=300, deadline=None)
+def test_any_text_in_any_field_is_one_line_that_decodes(field: str, text: str) -> None:
+    line = ENCODER.encode(bare(**{field: text}), text)
+    assert line.endswith(b"\n") and line.count(b"\n") == 1
+    found = json.loads(line)
+    for name, (key, bound) in FIELDS.items():
+        value = found.get(key, "")
+        if bound:
+            assert isinstance(value, str) and value.isprintable()
+            assert len(value.encode()) <= bound, name
+        else:
+            assert isinstance(found.get(key, 0), int)
+
+
+@given(st.sampled_from(["user_id", "rule_id", "destination_ip"]),
+       st.text("abcdefgh.:-é漢", max_size=30))
+def test_harmless_text_is_kept_as_it_is(field: str, text: str) -> None:
+    assert json.loads(ENCODER.encode(bare(**{field: text}))).get(FIELDS[field][0], "") == text
+
+
+@pytest.mark.parametrize(("path", "written"), [
+    ("/a b", "/a b"),
+    ("/a\r\nb", "/a%0D%0Ab"),
+    ("/\x1b[31m", "/%1B[31m"),
+    ("/\udcff", "/%FF"),              # a raw byte, as mitmproxy hands it over
+    ("/\ud800", "/%ED%A0%80"),        # a lone surrogate that stands for no byte
+    ("/\u202egpj", "/%E2%80%AEgpj"),  # right-to-left override
+])
+def test_what_cannot_be_printed_is_percent_encoded(path: str, written: str) -> None:
+    assert json.loads(ENCODER.encode(bare(), path))["url.path"] == written
+
+
+def test_a_cut_field_is_named() -> None:
+    found = json.loads(ENCODER.encode(bare(user_agent="a" * 513), "/" + "é" * 1024))
+    assert found["outbounds.cut"] == "url.path user_agent.original"
+    assert len(found["url.path"].encode()) == 2047  # whole characters only
+    assert len(found["user_agent.original"]) == 512
+    assert "outbounds.cut" not in json.loads(ENCODER.encode(bare(user_agent="a" * 512), "/"))
+
+
+def test_empty_fields_are_left_out() -> None:
+    assert set(json.loads(ENCODER.encode(bare()))) == {
+        "@timestamp", "event.id", "event.type", "event.kind", "event.action",
+        "outbounds.session"}
+
+
+def test_identifiers_are_uuid7_of_their_moment() -> None:
+    made = uuid.UUID(new_id(AT))
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+    assert made.int >> 80 == AT // 1_000_000
+    assert (made.int >> 64) & 0xFFF == 250_999 * 4096 // 1_000_000
+    assert new_id(AT) != new_id(AT)
+    assert new_id(AT) < new_id(AT + 1_000) < new_id(AT + 1_000_000)
+    assert timestamp(AT) == "2026-11-21T00:03:07.000250Z"
+
+
+@pytest.mark.parametrize("session", ["", "a b", "ä", "x" * 65, "a\n"])
+def test_a_session_is_a_plain_word(session: str) -> None:
+    with pytest.raises(ValueError, match="letters, digits and hyphens"):
+        Encoder(session, b"k" * 32)
+
+
+class _Host:
+    """Stands in for a canonical host: only its text counts here, not how it is made."""
+
+    text, address = "www.example.com", None
+
+
+class _Policy:
+    version = "abc123"
+
+
+def case(way: Way, *, inspect: bool) -> Case:
+    request = Request(way, "GET", "https", _Host(), 443, "/x?token=hush",  # type: ignore[arg-type]
+                      Source("192.0.2.7", 51234, "c1"), "curl/8",
+                      Credentials("alice", "correct horse"))
+    found = Case(request, _Policy(), 0.0, Account("a1", "alice", inspect=inspect))  # type: ignore[arg-type]
+    found.robots = RobotsAnswer(None, "unreachable", "d" * 64)
+    found.robots_scope = "path"
+    found.lifted = ("e1", "e2")
+    found.verdict = refuse("robots", Kind.ROBOTS, "No.", rule="robots/unreachable",
+                           clause="P-robots")
+    return found
+
+
+def test_the_record_of_a_case() -> None:
+    record = opening_of(case(Way.INSPECTED, inspect=True), id=new_id(AT), at=AT, action="request")
+    line = ENCODER.encode(record, "/x?token=hush")
+    assert b"horse" not in line and b"hush" not in line and b"alice" not in line
+    found = json.loads(line)
+    assert re.fullmatch(r"token=h:[0-9a-f]{16}", found.pop("url.query"))
+    assert found.pop("event.id") == record.id
+    assert found == {
+        "@timestamp": timestamp(AT), "event.type": "start", "event.kind": "event",
+        "event.action": "request", "outbounds.session": "session-1", "event.reason": "No.",
+        "user.id": "a1", "source.ip": "192.0.2.7", "source.port": 51234,
+        "destination.domain": "www.example.com", "destination.port": 443,
+        "network.transport": "tcp", "http.request.method": "GET", "url.scheme": "https",
+        "url.path": "/x", "user_agent.original": "curl/8", "rule.id": "robots/unreachable",
+        "rule.ruleset": "robots", "rule.reference": "P-robots", "outbounds.verdict": "refuse",
+        "outbounds.way": "inspected", "outbounds.connection": "c1",
+        "outbounds.visibility": "full", "outbounds.policy.version": "abc123",
+        "outbounds.robots.sha256": "d" * 64, "outbounds.robots.state": "unreachable",
+        "outbounds.robots.scope": "path", "outbounds.exception": "e1,e2"}
+
+
+@pytest.mark.parametrize(("way", "inspect", "visibility"), [
+    (Way.CONNECT, False, "tunnel"), (Way.SOCKS, False, "tunnel"), (Way.CONNECT, True, "full"),
+    (Way.PLAIN, False, "full"), (Way.CLEAR, False, "full")])
+def test_a_record_says_how_much_was_seen(way: Way, inspect: bool, visibility: str) -> None:
+    record = opening_of(case(way, inspect=inspect), id=new_id(AT), at=AT, action="x")
+    assert record.visibility == visibility
+
+
+@pytest.mark.parametrize(("way", "keys"), [
+    ("connect", {"source.bytes": 5, "destination.bytes": 7}),
+    ("plain", {"http.request.bytes": 5, "http.response.bytes": 7})])
+def test_a_closing_counts_bodies_or_the_tunnel(way: str, keys: dict[str, int]) -> None:
+    start = opening(id=new_id(AT), at=AT, action="request")
+    start.way = way
+    end = closing(start, at=AT + 9, outcome="success", duration=9, status=200, request_bytes=5,
+                  response_bytes=7, egress=("198.51.100.1", 4000), dialled="203.0.113.9")
+    found = json.loads(ENCODER.encode(end))
+    assert found.items() >= keys.items()
+    assert (found["event.id"], found["event.type"], found["event.duration"]) == (start.id, "end", 9)
+    assert (found["source.nat.ip"], found["source.nat.port"]) == ("198.51.100.1", 4000)
