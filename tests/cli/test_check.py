@@ -74,11 +74,11 @@ def test_faults_as_json(broken: Path) -> None:
 
 
 def test_faults_whose_value_is_no_scalar_are_json_too(config: Path) -> None:
-    (config / "exceptions.yaml").write_text("exceptions: []\nplans: [a, {b: &x c}]\n")
+    (config / "exceptions.yaml").write_text("exceptions: {a: [1, {b: &x c}]}\n")
     result = CliRunner().invoke(check, ["--config", str(config), "--json"])
     assert result.exit_code == 1
     assert [fault["key"] for fault in json.loads(result.stdout)["errors"]] == [
-        "plans[1].b", "plans"]
+        "exceptions.a[1].b", "exceptions"]
 
 
 def test_where_the_configuration_is(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,6 +199,12 @@ FAULTS = [
      '1: standing: "!secret": this tag is not used here; remove it'),
     ("plans.yaml", "id: default", "[id]: default",
      "3: plans[0]: a key that is not plain text; write a word before the colon"),
+    ("protocol.yaml", "[443]", "[443, &x 444]",
+     '3: tunnel_ports[1]: "&x": anchors and aliases are not used here; write the value out'),
+    ("aup/two.yaml", "Some must go.", r'"\ud800"',
+     r"""3: clauses[0].summary: "'\\ud800'": half a character; write it whole"""),
+    ("robots.yaml", "mode: enforce", 'mode: enforce\n"\\e[1m": 1',
+     "2: a key that is not plain text; write a word before the colon"),
     ("limits.yaml", "burst: 10", "burst: .nan",
      '6: limits[0].burst: ".nan": not a number that can be used; write digits'),
 ]
@@ -252,6 +258,15 @@ def test_an_alias_bomb_costs_nothing(folder: Folder) -> None:
     faults = folder.faults()
     assert 'exceptions.yaml:1: a0: "&a0": anchors and aliases are not used here' in faults[0]
     assert len(faults) < 100
+
+
+def test_nesting_that_parses_is_bounded_as_well(folder: Folder) -> None:
+    folder.change("exceptions.yaml", "[]", "[" * 60 + "]" * 60)
+    assert folder.faults() == [
+        "config/exceptions.yaml:1: exceptions: nested too deeply; no value here needs more than "
+        "five levels",
+        "config/exceptions.yaml:1: exceptions[0]: not a mapping; write its keys below it, each as "
+        "`key: value`"]
 
 
 def test_missing_and_unreadable_files(folder: Folder) -> None:

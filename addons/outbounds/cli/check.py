@@ -29,7 +29,7 @@ def check(config_dir: Path, as_json: bool) -> None:
     except SettingsError as error:
         if as_json:
             faults = [fault(problem) for problem in error.problems]
-            click.echo(json.dumps({"ok": False, "errors": faults}))
+            click.echo(json.dumps({"ok": False, "errors": faults}, default=str))
         else:
             for problem in error.problems:
                 click.echo(str(problem), err=True)

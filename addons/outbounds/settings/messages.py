@@ -40,9 +40,15 @@ def validate[M: Strict](document: Document, model: type[M], context: Context) ->
         return model.model_validate(document.data, context=context)
     except ValidationError as error:
         for fault in error.errors(include_url=False):
-            if not isinstance(fault["input"], Unreadable):
+            if not _is_reported(fault["input"]):
                 _report(document, model, fault)
         return None
+
+
+def _is_reported(value: Any) -> bool:
+    """Whether reading already said what is wrong with the value, or with an entry of the list."""
+    return isinstance(value, Unreadable) or (
+        isinstance(value, tuple) and any(isinstance(entry, Unreadable) for entry in value))
 
 
 def _report(document: Document, model: type[BaseModel], fault: Any) -> None:

@@ -32,6 +32,8 @@ from ruamel.yaml.reader import ReaderError
 from .problem import ABSENT, Key, Problem
 
 MAX_YAML_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 20
+TOO_DEEP = "nested too deeply; no value here needs more than five levels"
 TAG = "tag:yaml.org,2002:"
 
 
@@ -132,7 +134,7 @@ def read_yaml(path: Path, name: str) -> Document:
 def explain(error: Exception, text: str) -> tuple[int, str]:
     """A parser's error as (line, problem; fix). Tabs get their own words: they look like spaces."""
     if isinstance(error, RecursionError):
-        return 0, "nested too deeply; no value here needs more than five levels"
+        return 0, TOO_DEEP
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return line, "a control character; remove it"
@@ -148,6 +150,11 @@ def explain(error: Exception, text: str) -> tuple[int, str]:
     return mark.line + 1, f"not YAML: {words}; correct the syntax at column {mark.column + 1}"
 
 
+def _text(text: str) -> str:
+    text.encode()  # "\\ud800" is half a character: it can be neither hashed nor printed
+    return text
+
+
 def _number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
@@ -160,12 +167,12 @@ def _integer(text: str) -> int:
 
 
 SCALARS: dict[str, Callable[[str], Any]] = {
-    TAG + "str": str,
+    TAG + "str": _text,
     TAG + "int": _integer,
     TAG + "float": _number,
     TAG + "bool": lambda text: text.lower() == "true",
     TAG + "null": lambda text: None,
-    TAG + "timestamp": str,
+    TAG + "timestamp": _text,
 }
 
 
@@ -179,6 +186,8 @@ class Reader:
         if node.anchor:
             return self.unreadable(key, f"&{node.anchor}",
                                    "anchors and aliases are not used here; write the value out")
+        if len(key) > MAX_DEPTH:  # far below what would exhaust the stack, here or in pydantic
+            return self.unreadable(key[:1], ABSENT, TOO_DEEP)
         if isinstance(node, ScalarNode):
             return self.scalar(node, key)
         if isinstance(node, SequenceNode) and node.tag == TAG + "seq":
@@ -197,6 +206,8 @@ class Reader:
             return self.unreadable(key, str(node.tag), "this tag is not used here; remove it")
         try:
             return convert(node.value)
+        except UnicodeEncodeError:
+            return self.unreadable(key, ascii(node.value), "half a character; write it whole")
         except ValueError:
             return self.unreadable(key, node.value, "not a number that can be used; write digits")
 
@@ -204,7 +215,8 @@ class Reader:
         found: dict[str, Any] = {}
         for name_node, value_node in node.value:
             line = name_node.start_mark.line + 1
-            if not isinstance(name_node, ScalarNode) or name_node.anchor:
+            if not isinstance(name_node, ScalarNode) or name_node.anchor \
+                    or not str(name_node.value).isprintable():
                 self.document.problems.append(Problem(
                     self.document.name, line, key, ABSENT,
                     "a key that is not plain text; write a word before the colon"))
@@ -223,6 +235,6 @@ class Reader:
             found[name] = self.read(value_node, here)
         return found
 
-    def unreadable(self, key: Key, value: str, text: str) -> Unreadable:
+    def unreadable(self, key: Key, value: Any, text: str) -> Unreadable:
         self.document.report(key, value, text)
         return UNREADABLE
