@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outbounds.core.robots import Match, Robots, product_tokens
+from outbounds.core.robots_parse import whole_lines
 
 
 def allowed(body: bytes, agent: str, url: str) -> bool:
@@ -88,6 +89,9 @@ def test_limit_cuts_to_whole_lines() -> None:
     assert not Robots.parse(head + fill + fits + b"\nallow: /").allowed("/last", "x").allowed
     assert not Robots.parse(head + fill + fits + b"\rallow: /").allowed("/last", "x").allowed
     assert Robots.parse(head + fill + fits + b"er\n").allowed("/last", "x").allowed
+    for body in (head + fill + fits + b"\nallow: /", head + fill + fits + b"er\n", b"#" * 999_999):
+        assert len(whole_lines(body)) <= 500 * 1024
+        assert whole_lines(whole_lines(body)) == whole_lines(body)
 
 
 SITES = [  # (rules, line that closes the whole site or 0)
@@ -133,6 +137,12 @@ def test_crawl_delay_binds_the_names_above_it() -> None:
     assert robots.crawl_delay("other") is None
     assert robots.crawl_delay("foo") is None
     assert not robots.allowed("/x", "slurp").allowed  # to the RFC it is no rule and parts nothing
+
+
+@pytest.mark.parametrize("order", [("3", "10"), ("10", "3")])
+def test_of_two_crawl_delays_the_longer_counts(order: tuple[str, str]) -> None:
+    lines = "".join(f"crawl-delay: {text}\n" for text in order)
+    assert Robots.parse(f"user-agent: *\n{lines}".encode()).crawl_delay("x") == 10.0
 
 
 def test_named_counts_groups() -> None:

@@ -140,6 +140,11 @@ def test_many_names_for_many_rules_cost_their_sum() -> None:
     assert len({id(rules) for bound in file.rules.values() for rules in bound}) == 1
 
 
+def test_a_name_repeated_in_its_group_is_bound_once() -> None:
+    file = Robots.parse(b"user-agent: a\n" * 20_000 + b"disallow: /\n")._file
+    assert len(file.rules["a"]) == 1
+
+
 def test_what_is_remembered_of_agents_is_bounded() -> None:
     file = "".join(f"user-agent: n{n}\ndisallow: /{n}$\n" for n in range(1000))
     robots = Robots.parse(file.encode())

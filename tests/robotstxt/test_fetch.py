@@ -149,6 +149,16 @@ async def test_every_hop_is_vetted_ip_literals_too(
     assert str(failure)
 
 
+async def test_what_the_resolver_says_to_the_customer_is_kept(
+    site: Site, recorder: Recorded
+) -> None:
+    async def resolve(host: str, port: int, account_id: str) -> list[str]:
+        raise Unreachable("No such name.", 77)
+
+    failure = await unreachable(Fetcher(resolve, recorder, user_agent=AGENT), site)
+    assert (str(failure), failure.retry) == ("No such name.", 77)
+
+
 async def test_an_ip_literal_is_vetted(site: Site, fetcher: Fetcher, resolver: Resolver) -> None:
     site.say(RULES, host="127.0.0.1")
     assert (await fetcher.fetch(site.origin("127.0.0.1"), "acme", "c")).status == 200

@@ -7,7 +7,7 @@ redirect, chose. So on every hop, in this order:
    (aiohttp does not ask its resolver about those);
 2. the record of the hop is safe: before that, not even a connection is opened;
 3. the connection goes to one of the addresses vetted in step 1 and nowhere else: each hop has a
-   connector of its own that knows these only, so there is no second look-up to rebind, no pooled
+   session of its own that knows these only, so there is no second look-up to rebind, no pooled
    connection of another account, no cookie, and no proxy from the environment.
 
 What a status means (section 2.3.1): 2xx is the file; 4xx says there is none; 429, which is a
@@ -41,7 +41,8 @@ type Origin = tuple[str, str, int]
 
 class Resolve(Protocol):
     """Returns the addresses that `account_id` may dial for this host (a name or an IP literal)
-    and port, or raises; never returns one that was not vetted."""
+    and port, or raises; never returns one that was not vetted. What it raises is not shown to
+    the customer, unless it is `Unreachable`."""
 
     async def __call__(self, host: str, port: int, account_id: str) -> Sequence[str]: ...
 
@@ -145,7 +146,6 @@ class Fetcher:
         try:
             async with aiohttp.ClientSession(
                 connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # the deadline binds all hops together
                 auto_decompress=False,
                 trust_env=False,
@@ -182,6 +182,8 @@ class Fetcher:
         host, port = url.raw_host or "", url.port or 0
         try:
             addresses = await self._resolve(host, port, account_id)
+        except Unreachable:
+            raise
         except Exception as error:
             raise Unreachable(
                 f"{host} was not asked for its robots.txt: "
