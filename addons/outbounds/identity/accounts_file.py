@@ -185,12 +185,11 @@ class AccountsFile:
         now = self._counter()
         if now == counter:
             return now, ()
-        if now < counter:  # an older copy was put in place: nothing seen so far can be relied on
-            return now, None
         with self._explained():
             rows = self._db.execute(
                 "SELECT counter, account_id FROM changes WHERE counter > ? AND counter <= ? "
                 "ORDER BY counter LIMIT ?", (counter, now, TOO_MANY + 1)).fetchall()
+        # no rows: a backup was restored, and the counter went back; a gap: the log was trimmed
         if len(rows) > TOO_MANY or not rows or rows[0][0] != counter + 1:
             return now, None
         return now, tuple(dict.fromkeys(row[1] for row in rows))
