@@ -70,7 +70,7 @@ async def test_kill_9_of_the_collector_loses_nothing(collect, proxy, directory) 
 
     customers = [asyncio.create_task(customer()) for _ in range(16)]
     for _ in range(ROUNDS):
-        collector = collect()
+        collector = collect("--segment-size", "50000")  # so that it rotates all the time
         await one.client.wait_available(8)
         await asyncio.sleep(random.uniform(0.01, 0.1))
         collector.kill()
@@ -83,6 +83,7 @@ async def test_kill_9_of_the_collector_loses_nothing(collect, proxy, directory) 
     found = names(directory)
     assert len(acknowledged) > ROUNDS
     assert one.client.reconnects == ROUNDS and one.client.lost == 0
+    assert len(list((directory / "segments").iterdir())) > 2 * ROUNDS
     assert Counter(found) == Counter([(id, t) for id in made for t in ("start", "end")])
     order = {name: place for place, name in enumerate(found)}
     assert all(order[id, "start"] < order[id, "end"] for id in made)
@@ -295,10 +296,10 @@ try:
     s.connect(sys.argv[1])
 except PermissionError:
     print("no permission"); sys.exit()
-s.sendall(bytes.fromhex(sys.argv[2]))
 try:
+    s.sendall(bytes.fromhex(sys.argv[2]))
     print("answered" if s.recv(13) else "hung up")
-except ConnectionResetError:
+except (ConnectionResetError, BrokenPipeError):
     print("hung up")
 """
 

@@ -7,9 +7,9 @@
         ...                            # refuse the request (503)
     client.post(closing_line)          # not awaited, and not lost while this process lives
 
-**A commit that raised still needs its closing.** Its opening stays queued and may reach the disk
-later (or may be there already: only the acknowledgement was missing). So the caller refuses the
-request and posts a closing with outcome "failure", as for every other refusal.
+**A commit that raised, or was cancelled, still needs its closing.** Its opening stays queued and
+may reach the disk later (or may be there already: only the acknowledgement was missing). So the
+caller refuses the request and posts a closing with outcome "failure", as for every other refusal.
 
 What is not acknowledged is kept, in order, and sent again after a reconnect or a refusal; the
 collector drops repetitions. The memory for that is bounded: beyond half of it no opening is kept,

@@ -39,8 +39,7 @@ from .ledger import InvalidLine, Slip, slip
 from .listener import SocketTaken, listen
 from .log import EvidenceLog, say
 from .peer import Peer, peer_identity
-from .privacy import load_key
-from .segment import AppendError, DirectoryTaken, lock
+from .segment import MAX_BYTES, AppendError, DirectoryTaken, lock
 
 Group = list[tuple[Peer, int, list[tuple[Slip, bytes]]]]  # (from whom, batch number, its lines)
 
@@ -221,6 +220,8 @@ def main(arguments: list[str] | None = None) -> None:
                                      description="Owns the evidence log.")
     parser.add_argument("--dir", type=Path, required=True, help="directory of the log")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
+    parser.add_argument("--segment-size", type=int, default=MAX_BYTES,
+                        help="bytes after which a new segment begins, besides every hour")
     parser.add_argument("--parent-fd", type=int, help="leave when this pipe ends")
     parser.add_argument("--allow-uid", type=int, action="append", default=[],
                         help="user id that may send records, besides root and our own")
@@ -232,8 +233,7 @@ def main(arguments: list[str] | None = None) -> None:
     os.umask(0o077)
     try:
         held = lock(options.dir, options.wait)
-        load_key(options.dir)
-        evidence = EvidenceLog(options.dir)
+        evidence = EvidenceLog(options.dir, options.segment_size)
         listener = listen(options.socket, open_to_others=bool(options.allow_uid))
     except (DirectoryTaken, SocketTaken, OSError, ValueError) as error:
         say(str(error))

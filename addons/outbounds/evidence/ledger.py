@@ -14,6 +14,7 @@ because its opening could not be written.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import msgspec
@@ -29,8 +30,12 @@ class InvalidLine(ValueError):
     """Not a line of ours. The message says what is wrong, never what the line held."""
 
 
-class Slip(msgspec.Struct, rename={"id": "event.id", "type": "event.type",
-                                    "action": "event.action", "session": "outbounds.session"}):
+class Slip(
+    msgspec.Struct,
+    gc=False,  # a restart makes a million of them
+    rename={"id": "event.id", "type": "event.type", "action": "event.action",
+            "session": "outbounds.session"},
+):
     """The part of a line that names it; the rest is not looked at."""
 
     id: str
@@ -64,7 +69,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.open: dict[str, tuple[str, str]] = {}
-        self._closed: dict[str, None] = {}
+        # not a plain dict: taking its first key again and again is quadratic in CPython
+        self._closed: OrderedDict[str, None] = OrderedDict()
 
     def note(self, found: Slip) -> bool:
         """Take a line's name; False where it is a repetition."""
@@ -78,7 +84,7 @@ class Ledger:
         self.open.pop(found.id, None)
         self._closed[found.id] = None
         if len(self._closed) > REMEMBERED:
-            del self._closed[next(iter(self._closed))]
+            self._closed.popitem(last=False)
         return True
 
     def undo(self, noted: list[tuple[Slip, tuple[str, str] | None]]) -> None:
@@ -122,7 +128,7 @@ def load(directory: Path) -> tuple[Ledger, list[str]]:
     except msgspec.MsgspecError as error:
         odd.append(f"{directory / 'carried.json'}: {error}; reading every segment instead")
     ledger.open = carried.open
-    ledger._closed = dict.fromkeys(carried.closed)
+    ledger._closed = OrderedDict.fromkeys(carried.closed)
     for segment in segments(directory):
         if sequence(segment) < carried.sequence:
             continue

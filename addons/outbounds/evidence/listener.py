@@ -28,17 +28,20 @@ def listen(path: Path, *, open_to_others: bool) -> socket.socket:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                path.unlink()
+                pass  # nobody listens: it is left from a process that was killed
             else:
                 raise SocketTaken(f"{path}: another collector listens here; give this one "
                                   "another socket")
     listener = socket.socket(socket.AF_UNIX)
     listener.setblocking(False)
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
     try:
-        listener.bind(str(path))
+        listener.bind(str(draft))
     except OSError as error:
         # 107 characters is all that sun_path holds; the bare errno text does not say where
-        raise OSError(error.errno, f"{path}: {error.strerror or error}") from error
-    path.chmod(0o666 if open_to_others else 0o600)
+        raise OSError(error.errno, f"{draft}: {error.strerror or error}") from error
+    draft.chmod(0o666 if open_to_others else 0o600)
     listener.listen(_BACKLOG)
+    draft.rename(path)  # whoever finds the name finds it listening, with the right mode
     return listener

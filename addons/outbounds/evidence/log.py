@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .ledger import Slip, load, slip
 from .record import orphan
-from .segment import AppendError, SegmentWriter, cut_torn_line, segments
+from .segment import MAX_BYTES, AppendError, SegmentWriter, cut_torn_line, segments
 
 
 def say(text: str) -> None:
@@ -22,12 +22,13 @@ def say(text: str) -> None:
 
 
 class EvidenceLog:
-    """Opens the log of a directory that the caller has locked, mending what a crash left.
+    """Opens the log of a directory that the caller has locked, mending what a crash left;
+    a segment that has reached `max_bytes` is followed by another.
 
     Raises OSError.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_bytes: int = MAX_BYTES) -> None:
         self._directory = directory
         # only the newest can be torn: a segment is left only when all of it is on disk
         for segment in segments(directory)[-1:]:
@@ -36,7 +37,7 @@ class EvidenceLog:
         self._ledger, oddities = load(directory)
         for oddity in oddities:
             say(oddity)
-        self._writer = SegmentWriter(directory)
+        self._writer = SegmentWriter(directory, max_bytes)
         self._failing = False
 
     def sessions(self) -> set[str]:

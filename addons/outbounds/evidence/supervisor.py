@@ -32,7 +32,8 @@ class CollectorProcess:
     """`python -m outbounds.evidence.collector` on `directory` and `socket`, as a child.
 
     `report(text)` is called with a line for the operator each time it had to be started again.
-    Its own messages go to our standard error.
+    `options` are more of its arguments, such as ("--segment-size", "1000000"). Its own messages
+    go to our standard error.
     """
 
     def __init__(self, directory: Path, socket: Path, *, options: Sequence[str] = (),
