@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbounds.core.account import Account
-from outbounds.core.policy import Case, RobotsAnswer
+from outbounds.core.case import Case
+from outbounds.core.questions import RobotsAnswer
 from outbounds.core.request import Credentials, Request, Source, Way
 from outbounds.core.verdict import Kind, refuse
 from outbounds.evidence.decision import closing, opening, opening_of

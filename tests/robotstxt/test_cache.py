@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from outbounds.core import robots_parse
-from outbounds.core.policy import RobotsAnswer
+from outbounds.core.questions import RobotsAnswer
 from outbounds.core.robots import Robots
 from outbounds.robotstxt import Fetcher, RobotsCache
 

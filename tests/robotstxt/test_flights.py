@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from outbounds.core.policy import RobotsAnswer
+from outbounds.core.questions import RobotsAnswer
 from outbounds.robotstxt import Fetcher, RobotsCache
 
 from .conftest import AGENT

@@ -14,7 +14,7 @@ from config_folder import Folder
 from outbounds.core.account import Account
 from outbounds.core.destination import parse_host
 from outbounds.core.limits import Limit, Over, Per, Unit
-from outbounds.core.policy import Protocol, RobotsPolicy
+from outbounds.core.rules import Protocol, RobotsPolicy
 from outbounds.lists.rules_file import parse_rules
 from outbounds.settings import Listen, Settings, load
 

@@ -24,7 +24,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A name and a password as sent. `repr` hides the password: it ends up in no log by accident."""
+    """A name and a password as sent. `repr` hides the password, so no log holds it by accident."""
 
     name: str
     password: str
@@ -57,7 +57,8 @@ class Request:
 
     `host` and `port` are what will be dialled. `path` is path and query in origin form ("" where
     the request opens a tunnel). `names` are the other places where the client named its target:
-    they must agree with `host`. `user_agent` is "" when absent.
+    they must agree with `host`. `user_agent` is "" when absent. `route_fields` are the names of
+    the fields by which the client claims where the message has been (Via, X-Forwarded-For, …).
     """
 
     way: Way
@@ -70,6 +71,7 @@ class Request:
     user_agent: str = ""
     credentials: Credentials | None = None
     names: tuple[Name, ...] = ()
+    route_fields: tuple[str, ...] = ()
 
     @property
     def origin(self) -> tuple[str, str, int]:

@@ -31,6 +31,7 @@ class Kind(Enum):
     LEGAL = ("legal-demand", 451, "Unavailable for legal reasons", "http_request_denied")
     MISDIRECTED = ("misdirected-request", 421, "Misdirected request", "http_request_error")
     MALFORMED = ("malformed-request", 400, "Malformed request", "http_request_error")
+    HEAD_TIMEOUT = ("head-timeout", 408, "Request head took too long", "http_request_error")
     HEAD_TOO_LARGE = ("head-too-large", 431, "Request head too large", "http_request_error")
     FAULT = ("internal-fault", 503, "Internal fault", "proxy_internal_error")
     EVIDENCE = ("evidence-unavailable", 503, "Evidence log unavailable", "proxy_internal_error")

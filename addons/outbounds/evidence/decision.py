@@ -8,7 +8,7 @@ from .identifier import timestamp
 from .record import END, START, Record
 
 if TYPE_CHECKING:
-    from outbounds.core.policy import Case
+    from outbounds.core.case import Case
 
 
 def opening(*, id: str, at: int, action: str) -> Record:

@@ -107,6 +107,8 @@ class Identifier:
         self._key = secrets.token_bytes(32)
         self._proofs: TTLCache[bytes, _Proof] = TTLCache(cache_size, cache_seconds, clock)
         self._sources: TTLCache[str, Account | None] = TTLCache(cache_size, cache_seconds, clock)
+        self._current: TTLCache[str, tuple[int, Account | None]] = TTLCache(
+            cache_size, cache_seconds, clock)
         self._flights: dict[bytes, asyncio.Task[_Proof | Unidentified]] = {}
         self._pool = ThreadPoolExecutor(workers, "password")
         self._turn = asyncio.Semaphore(workers)
@@ -225,6 +227,14 @@ class Identifier:
         # a name holds no NUL (`is_name`), so no other pair gives the same bytes
         text = f"{credentials.name}\0{credentials.password}".encode("utf-8", "surrogatepass")
         return hashlib.blake2b(text, digest_size=16, key=self._key).digest()
+
+    def current(self, account: Account) -> Account | None:
+        """The account as it stands now, None if it is gone. Raises what the directories raise."""
+        generation, known = self._current.get(account.id, (-1, None))
+        if generation != self._generation:
+            known = self._by_id(account.id)
+            self._current[account.id] = (self._generation, known)
+        return known
 
     # --- what changed? ----------------------------------------------------------------------
 

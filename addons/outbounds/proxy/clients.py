@@ -15,22 +15,22 @@ from ..core.account import Account
 from ..core.destination import Host
 from ..core.limits import Charge
 from ..core.request import Credentials, Way
+from ..evidence.record import Record
 from .http_guard import ByteCount
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request that was let through, from its opening record to its closing one.
+    """One request or tunnel that was let through, from its opening record to its closing one.
 
-    `started` is on the monotonic clock, in seconds.
+    `started` is on the monotonic clock, in seconds; `charges` are what to give back at the end.
     """
 
-    record_id: str
+    record: Record
     account: Account
     host: Host
     port: int
     started: float
-    action: str = "request"
     charges: tuple[Charge, ...] = ()
     bytes_up: int = 0
     bytes_down: int = 0
@@ -42,8 +42,6 @@ class Tunnel:
 
     exchange: Exchange
     way: Way
-    host: Host
-    port: int
     inspect: bool
     count: ByteCount
     egress: tuple[str, int] = ("", 0)
@@ -60,6 +58,7 @@ class ClientConnection:
     socks_credentials: Credentials | None = None
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by flow id
     approved: dict[tuple[str, int], Account] = field(default_factory=dict)
+    dial_refused: str = ""  # why the last dial was refused, until its request is answered
     bound: set[str] = field(default_factory=set)  # accounts seen on this connection
 
     def open_for(self, account: str) -> bool:
@@ -67,6 +66,11 @@ class ClientConnection:
         if self.tunnel is not None and self.tunnel.exchange.account.id == account:
             return True
         return any(exchange.account.id == account for exchange in self.exchanges.values())
+
+    def account_is_now(self, account: Account) -> None:
+        """Take over a changed account for what is open: plan and inspection of later requests."""
+        if self.tunnel is not None and self.tunnel.exchange.account.id == account.id:
+            self.tunnel.exchange.account = account
 
 
 class Clients:
@@ -100,6 +104,10 @@ class Clients:
         if account not in client.bound:
             client.bound.add(account)
             self._by_account[account].add(client.id)
+
+    def live_accounts(self) -> tuple[str, ...]:
+        """Ids of the accounts seen on the connections that are open."""
+        return tuple(self._by_account)
 
     def of_account(self, account: str) -> tuple[ClientConnection, ...]:
         """The connections on which this account has something open."""

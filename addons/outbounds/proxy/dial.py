@@ -20,8 +20,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.destination import Address, BadHost, Host, parse_host
-from ..core.policy import NoSuchHost, Policy
+from ..core.destination import Address, BadHost, Host, parse_host, reduced
+from ..core.questions import NoSuchHost
+from ..core.rules import NEVER_LIFTED, Policy
 from .resolver import Resolver
 
 
@@ -74,14 +75,16 @@ def vet(permission: Permission, addresses: tuple[Address, ...]) -> None:
 
     for address in addresses:
         reason = policy.addresses.refuses(address, permission.port)
-        if reason is not None and not lifted(reason.rule):
+        if reason is not None and (reason.rule in NEVER_LIFTED or not lifted(reason.rule)):
             raise DialRefused(f"{address}: {reason.detail}", reason.rule, reason.clause)
         for hit in policy.denylist.match_address(address, permission.port):
-            if not lifted(hit.rule):
+            if not (lifted(hit.rule) or lifted(hit.list_id)):
                 raise DialRefused(f"{address} is on the list {hit.list_id!r}", hit.rule, hit.clause)
-        if not policy.addresses.granted(address, permission.port) and is_own(address):
+        rules = policy.addresses
+        if is_own(reduced(address)) and (permission.port in rules.own_ports
+                                         or not rules.granted(address, permission.port)):
             raise DialRefused(f"{address} is an address of the proxy itself", "own-address",
-                              policy.addresses.clause_own)
+                              rules.clause_own)
 
 
 def permit(permission: Permission) -> None:

@@ -11,20 +11,12 @@ from mitmproxy.net.http import url
 
 from ..core.destination import BadHost, parse_host
 from ..core.request import Credentials, Name, Request, Source, Way
-from ..identity.basic import parse_basic
+from ..identity.basic import MALFORMED, parse_basic
+from .route_fields import RouteFields
 
 # Fields that belong to one hop. Proxy-Authorization would hand the customer's password to the
 # target; Proxy-Connection is a mistake of old browsers that some servers still act on.
 HOP_FIELDS = ("proxy-authorization", "proxy-connection", "proxy-authenticate")
-
-# A customer must not write the history of a message's route (clauses P-forge, S-forge).
-ROUTE_FIELDS = (
-    "via", "forwarded", "x-forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
-    "x-forwarded-port", "x-forwarded-server", "x-forwarded-by", "x-real-ip", "client-ip",
-    "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip",
-    "fastly-client-ip", "x-originating-ip", "x-remote-ip", "x-remote-addr",
-)
-
 
 class Malformed(ValueError):
     """The request has no single meaning. The message is for the customer, without its secrets."""
@@ -46,10 +38,13 @@ def take_credentials(request: http.Request) -> Credentials | None:
         request.headers.pop(name, None)
     if len(fields) > 1:
         raise Malformed("Proxy-Authorization is sent more than once.")
-    return parse_basic(fields[0]) if fields else None
+    # a header that cannot be read is a failed attempt, not the absence of one: otherwise it would
+    # fall back on the source network
+    return (parse_basic(fields[0]) or MALFORMED) if fields else None
 
 
-def http_request(flow: http.HTTPFlow, way: Way, credentials: Credentials | None) -> Request:
+def http_request(flow: http.HTTPFlow, way: Way, credentials: Credentials | None,
+                 route_fields: RouteFields) -> Request:
     """The core Request of a flow. Raises Malformed."""
     request = flow.request
     try:
@@ -67,7 +62,7 @@ def http_request(flow: http.HTTPFlow, way: Way, credentials: Credentials | None)
     return Request(
         way, request.method, scheme, host, request.port, path,
         source_of(flow.client_conn), request.headers.get("user-agent", ""), credentials,
-        _names(flow, way))
+        _names(flow, way), route_fields.found(request))
 
 
 def _names(flow: http.HTTPFlow, way: Way) -> tuple[Name, ...]:
@@ -90,10 +85,3 @@ def _name(where: str, authority: str) -> Name:
     except ValueError:  # BadHost is one
         raise Malformed(f"{where} does not name a host.") from None
 
-
-def strip_route(request: http.Request) -> tuple[str, ...]:
-    """Remove the fields that claim where the message came from; returns the names removed."""
-    found = tuple(name for name in ROUTE_FIELDS if name in request.headers)
-    for name in found:
-        del request.headers[name]
-    return found

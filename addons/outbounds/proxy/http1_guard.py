@@ -27,7 +27,6 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 
 from ..core.verdict import Kind
 
-
 LINGER = 2.0  # seconds
 
 
@@ -50,16 +49,27 @@ class OutboundsMalformedHook(commands.StartHook):
 
 @dataclass(frozen=True)
 class HeadLimits:
-    """Octets and fields that a request head may have (RFC 9110 section 5.4 leaves it to us)."""
+    """Octets, fields and seconds that a request head may take (RFC 9110 section 5.4: up to us)."""
 
     max_bytes: int = 65_536
     max_fields: int = 200
+    timeout: float = 10.0
 
 
 class GuardedHttp1Server(_http1.Http1Server):
     limits: ClassVar[HeadLimits] = HeadLimits()
+    heads_read: int = 0
+    clock: tuple[commands.RequestWakeup, int] | None = None  # the wake-up, and for which head
 
-    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+    def read_headers(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Wakeup):
+            if self.clock is not None and event.command is self.clock[0]:
+                late, self.clock = self.clock[1] == self.heads_read and len(self.buf) > 0, None
+                if late:
+                    yield from self.refuse_head(
+                        Kind.HEAD_TIMEOUT,
+                        f"The request head took longer than {self.limits.timeout:g} s.")
+            return
         if isinstance(event, events.ConnectionClosed):
             if bytes(self.buf).strip():
                 yield from self.refuse_head(Kind.MALFORMED, "The request head breaks off.",
@@ -76,7 +86,12 @@ class GuardedHttp1Server(_http1.Http1Server):
                 yield from self.refuse_head(
                     Kind.HEAD_TOO_LARGE,
                     f"The request head is larger than {self.limits.max_bytes} octets.")
+            elif len(self.buf) and (self.clock is None or self.clock[1] != self.heads_read):
+                # a head that has begun must end in time; an idle connection has begun nothing
+                self.clock = (commands.RequestWakeup(self.limits.timeout), self.heads_read)
+                yield self.clock[0]
             return
+        self.heads_read += 1
         lines = [bytes(line) for line in head]
         try:
             self.request = request = http1.read_request_head(lines)
@@ -93,6 +108,12 @@ class GuardedHttp1Server(_http1.Http1Server):
         self.body_reader = _http1.make_body_reader(expected_body_size)
         self.state = self.read_body
         yield from self.state(event)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        # the clock of a head that has long been read: the other states know no wake-ups
+        if isinstance(event, events.Wakeup) and self.state not in (self.read_headers, self.linger):
+            return
+        yield from super()._handle_event(event)
 
     def target_flaw(self, request: http.Request) -> tuple[Kind, str] | None:
         """Outside a tunnel an origin-form target is only as good as its Host field."""

@@ -14,9 +14,8 @@ It leans on mitmproxy's internals; tests/proxy/test_pins.py fails when they chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
@@ -25,6 +24,7 @@ from mitmproxy.proxy.layers.http import _http2
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
+    RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
@@ -40,6 +40,12 @@ JUDGED = "outbounds.judged"  # a verdict was reached and, if it allows, its reco
 ANSWERED = "outbounds.answered"  # flow.response is our own reply: send it now
 
 
+class Unjudged(Protocol):
+    """Makes the reply to a flow that reached no verdict."""
+
+    def __call__(self, flow: http.HTTPFlow, /) -> http.Response: ...
+
+
 @dataclass
 class ByteCount:
     """Octets that passed a tunnel: up from the client, down to it."""
@@ -49,7 +55,7 @@ class ByteCount:
 
 
 class GuardedHttpStream(http_layer.HttpStream):
-    unjudged: ClassVar[Callable[[http.HTTPFlow], http.Response]]
+    unjudged: ClassVar[Unjudged]
     tunnel_bytes: ClassVar[dict[str, ByteCount]] = {}
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -113,7 +119,7 @@ class GuardedHttpStream(http_layer.HttpStream):
     def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
         return (yield from self.reword(super().check_invalid(request), complete=False))
 
-    def handle_protocol_error(self, event: http_layer.RequestProtocolError | ResponseProtocolError
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError
                               ) -> layer.CommandGenerator[None]:
         complete = self.client_state == self.state_done
         yield from self.reword(super().handle_protocol_error(event), complete)
@@ -130,7 +136,8 @@ class GuardedHttpStream(http_layer.HttpStream):
                 command = next(inner)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]
-            ours = unanswered and self.flow.metadata.get(ANSWERED) and self.flow.response is not None
+            ours = (unanswered and self.flow.metadata.get(ANSWERED)
+                    and self.flow.response is not None)
             if (ours and isinstance(command, http_layer.SendHttp)
                     and isinstance(command.event, ResponseProtocolError)
                     and command.connection is self.context.client):

@@ -7,23 +7,23 @@ guards were written.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from mitmproxy import http
 from mitmproxy.proxy.layers import http as http_layer
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import _http1
 
 from .http1_guard import GuardedHttp1Server, HeadLimits, make_body_reader
-from .http_guard import GuardedHttpStream
+from .http_guard import GuardedHttpStream, Unjudged
 from .socks_guard import GuardedSocks5Proxy
 
 
-def install(limits: HeadLimits, unjudged: Callable[[http.HTTPFlow], http.Response]) -> None:
+def install(limits: HeadLimits, unjudged: Unjudged) -> None:
     """Idempotent. `unjudged` makes the 503 for a flow that reached no verdict."""
     GuardedHttp1Server.limits = limits
-    GuardedHttpStream.unjudged = staticmethod(unjudged)
-    http_layer.HttpStream = GuardedHttpStream  # type: ignore[misc]
-    http_layer.Http1Server = GuardedHttp1Server  # type: ignore[misc]
-    _http1.make_body_reader = make_body_reader
-    modes.Socks5Proxy = GuardedSocks5Proxy  # type: ignore[misc]
+    GuardedHttpStream.unjudged = unjudged
+    for module, name, guard in (
+        (http_layer, "HttpStream", GuardedHttpStream),
+        (http_layer, "Http1Server", GuardedHttp1Server),
+        (_http1, "make_body_reader", make_body_reader),
+        (modes, "Socks5Proxy", GuardedSocks5Proxy),
+    ):
+        setattr(module, name, guard)

@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 MICRO = (5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0, 10.0)
 MILLI = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 2.0)
+
+disable_created_metrics()  # a second series for each counter, which nobody reads
 
 
 class Metrics:
@@ -22,10 +31,10 @@ class Metrics:
             "outbounds_verdicts", "Decisions, by result, control and rule.",
             ("result", "control", "rule"), registry=registry)
         self.decision_seconds = Histogram(
-            "outbounds_decision_seconds", "From the request head to the verdict, look-ups included.",
+            "outbounds_decision_seconds", "From request head to verdict, look-ups included.",
             buckets=MICRO, registry=registry)
         self.evidence_ack_seconds = Histogram(
-            "outbounds_evidence_ack_seconds", "From handing an opening record over to it being safe.",
+            "outbounds_evidence_ack_seconds", "From an opening record handed over to its being safe.",
             buckets=MILLI, registry=registry)
         self.evidence_failures = Counter(
             "outbounds_evidence_failures", "Opening records that were not acknowledged.",
@@ -70,8 +79,9 @@ class Metrics:
         self._verdict_children: dict[tuple[str, str, str], Any] = {}
 
     def count_verdict(self, result: str, control: str, rule: str) -> None:
-        """Count a verdict. Rules that embed a line of a target's file count as one."""
-        key = (result, control, "robots" if control == "robots" else rule)
+        """Count a verdict. `port/25` and `blocked:12` count as `port` and `blocked`: requests
+        choose the number, and may not choose how many series there are."""
+        key = (result, control, rule.partition("/")[0].partition(":")[0])
         child = self._verdict_children.get(key)
         if child is None:
             child = self._verdict_children[key] = self.verdicts.labels(*key)
@@ -86,7 +96,7 @@ class Metrics:
         self.cache_entries.labels(name).set_function(size)
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Serve /metrics in a thread; returns what stops it. Raises OSError if the port is taken."""
+        """Serve /metrics in a thread; returns what stops it. Raises OSError: port taken."""
         server, thread = start_http_server(port, host, self.registry)
 
         def stop() -> None:

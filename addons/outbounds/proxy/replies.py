@@ -23,7 +23,8 @@ from ..core.verdict import RateLimit, Verdict
 
 STATUS_PHRASES = {
     400: "Bad Request", 403: "Forbidden", 407: "Proxy Authentication Required",
-    421: "Misdirected Request", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    408: "Request Timeout", 421: "Misdirected Request", 429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     451: "Unavailable For Legal Reasons", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout",
 }
@@ -138,7 +139,8 @@ def html_body(verdict: Verdict, record_id: str, retry: int | None) -> bytes:
     rows = [("Control", verdict.control), ("Rule", verdict.rule), ("Clause", verdict.clause),
             ("Come back in", f"{retry} s" if retry is not None else ""),
             ("Reference", f"urn:uuid:{record_id}")]
-    cells = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in rows if value)
+    cells = "".join(
+        f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in rows if value)
     page = _PAGE.format(status=kind.status, title=html.escape(kind.title),
                         detail=html.escape(verdict.detail), rows=cells)
     return page.encode("utf-8", "replace")

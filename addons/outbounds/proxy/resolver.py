@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cachetools import TTLCache
 
 from ..core.destination import Address, Host
-from ..core.policy import NoSuchHost
+from ..core.questions import NoSuchHost
 
 Answer = tuple[Address, ...] | NoSuchHost
 

@@ -68,11 +68,11 @@ class GuardedSocks5Proxy(modes.Socks5Proxy):
         offered = self.buf[2 : 2 + self.buf[1]]
         if modes.SOCKS5_METHOD_USER_PASSWORD_AUTHENTICATION in offered:
             method = modes.SOCKS5_METHOD_USER_PASSWORD_AUTHENTICATION
-            self.state = self.state_auth
+            self.state = self.state_auth  # type: ignore[method-assign]
         elif modes.SOCKS5_METHOD_NO_AUTHENTICATION_REQUIRED in offered:
             # known by its source network, perhaps; the decision on the CONNECT finds out
             method = modes.SOCKS5_METHOD_NO_AUTHENTICATION_REQUIRED
-            self.state = self.state_connect
+            self.state = self.state_connect  # type: ignore[method-assign]
         else:
             yield from self.socks_err("No acceptable SOCKS5 method.",
                                       modes.SOCKS5_METHOD_NO_ACCEPTABLE_METHODS)

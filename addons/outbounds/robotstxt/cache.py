@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 from cachetools import TLRUCache
 
-from outbounds.core.policy import RobotsAnswer
+from outbounds.core.questions import RobotsAnswer
 from outbounds.core.robots import Robots
 from outbounds.core.robots_parse import whole_lines
 

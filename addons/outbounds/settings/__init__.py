@@ -8,7 +8,7 @@
     rules       the files that decide: the policy
     messages    pydantic's errors in our words
     documents   all files of the folder together: their ids, their lists, the version
-    build       from the files' words to core.policy
+    build       from the files' words to core.rules
     loader      the order of it all
     watch       has anything changed on disk?
 

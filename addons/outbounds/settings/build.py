@@ -1,4 +1,4 @@
-"""From the files' words to core.policy: no check left to do, only translation."""
+"""From the files' words to core.rules: no check left to do, only translation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ..core.account import Plan
 from ..core.destination import AddressGrant, AddressRules
 from ..core.limits import Limit, Over, Per, Unit
-from ..core.policy import Grant, Protocol, RobotsPolicy
+from ..core.rules import Grant, Protocol, RobotsPolicy
 from .rules import (
     DestinationsFile,
     ExceptionsFile,

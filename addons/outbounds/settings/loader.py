@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from ..core.denylist import Denylist
 from ..core.destination import Address
-from ..core.policy import Policy
+from ..core.rules import Policy
 from . import build
 from .documents import Documents, ParseRules
 from .fields import Context

@@ -1,7 +1,7 @@
 """What decides: plans, limits, destinations, protocol, robots, exceptions and the clauses.
 
 These files together are the policy; its version is the hash of what they say. Each class is one
-file or one entry of it, in the words of the file; `build` turns them into core.policy.
+file or one entry of it, in the words of the file; `build` turns them into core.rules.
 """
 
 from __future__ import annotations

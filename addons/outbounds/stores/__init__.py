@@ -20,6 +20,10 @@ class StoreFull(RuntimeError):
 
 
 class LimitStore(Protocol):
+    def __len__(self) -> int:
+        """Keys held."""
+        ...
+
     def take(self, charges: tuple[Charge, ...]) -> Taken | Exceeded:
         """Charge all or nothing. Raises `StoreFull`."""
         ...

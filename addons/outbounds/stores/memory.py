@@ -19,7 +19,7 @@ SWEEP_EVERY = 10.0  # seconds in which every shard has been swept once
 
 
 class MemoryStore:
-    """`max_keys` bounds memory (about 140 bytes a key). `clock` returns seconds, never backwards."""
+    """`max_keys` bounds memory (about 140 bytes a key). `clock`: seconds, never backwards."""
 
     def __init__(self, max_keys: int = 1_000_000,
                  clock: Callable[[], float] = time.monotonic) -> None:

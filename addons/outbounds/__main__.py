@@ -1,0 +1,6 @@
+"""`python -m outbounds` is the command `outbounds`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

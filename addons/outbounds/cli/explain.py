@@ -1,0 +1,232 @@
+"""`outbounds explain`: what would happen to a request, from the same code that decides in traffic.
+
+Names are resolved and robots.txt is fetched as the proxy would do it, the fetch on record. Limits
+are those of an account that has sent nothing yet: what has been used so far is known only to the
+running proxy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from .. import __version__
+from ..core.account import Account
+from ..core.case import Case
+from ..core.destination import parse_host
+from ..core.policy import CONTROLS
+from ..core.request import Credentials, Request, Source, Way
+from ..evidence.client import EvidenceClient, EvidenceUnavailable
+from ..evidence.privacy import load_key
+from ..evidence.record import Encoder
+from ..identity.accounts_file import AccountsFile, AccountsFileError
+from ..identity.htpasswd import Htpasswd, HtpasswdError
+from ..proxy.gate import Gate
+from ..proxy.metrics import Metrics
+from ..proxy.own_addresses import own_addresses
+from ..proxy.recorder import Recorder
+from ..proxy.reload import read_settings
+from ..proxy.resolver import Resolver
+from ..proxy.robots_access import RobotsAccess
+from ..robotstxt import Fetcher, RobotsCache
+from ..settings import Settings, SettingsError
+from ..stores.memory import MemoryStore
+
+
+@click.command()
+@click.argument("url")
+@click.option("--account", "name", required=True, metavar="NAME", help="Who asks: name or id.")
+@click.option("--user-agent", default="", metavar="UA", help="The User-Agent it sends.")
+@click.option("--method", default="GET", show_default=True)
+@click.option("--config", "config_dir", envvar="OUTBOUNDS_CONFIG", default="config",
+              show_default=True, metavar="DIR", type=click.Path(path_type=Path),
+              help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
+            as_json: bool) -> None:
+    """Say what would happen to a request for URL, control by control.
+
+    An https URL is asked for in two steps: the CONNECT, and, if the account's TLS is inspected,
+    the request inside. Without inspection nothing inside can be judged.
+    """
+    try:
+        settings = read_settings(config_dir)
+        account = _account(settings, name)
+        requests = list(_requests(url, account, user_agent, method.upper()))
+    except (SettingsError, AccountsFileError, HtpasswdError) as error:
+        click.echo(str(error), err=True)
+        raise click.exceptions.Exit(1) from None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from None
+    cases = asyncio.run(_judge(settings, account, requests))
+    if as_json:
+        click.echo(json.dumps({"account": account.id, "url": url, "policy": settings.policy.version,
+                               "allowed": cases[-1].verdict.allowed,
+                               "steps": [_as_json(case) for case in cases]}, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for case in cases:
+        console.print(_table(case))
+    console.print(_conclusion(cases[-1], account), markup=False)
+
+
+def _account(settings: Settings, name: str) -> Account:
+    accounts = AccountsFile(settings.identity.accounts)
+    try:
+        found = accounts.by_name(name)
+        account = found[0] if found else accounts.by_id(name)
+    finally:
+        accounts.close()
+    if account is None:
+        files = Htpasswd([(entry.file, entry.plan) for entry in settings.identity.htpasswd])
+        found = files.by_name(name)
+        account = found[0] if found else files.by_id(name)
+    if account is None:
+        raise AccountsFileError(f"there is no account {name!r}; `outbounds accounts list` shows "
+                                "those there are")
+    return account
+
+
+def _requests(url: str, account: Account, user_agent: str, method: str) -> Iterator[Request]:
+    """The requests that a client makes for `url`. Raises ValueError, BadHost included."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no http or https URL, such as https://example.com/page")
+    host, port = parse_host(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    source = Source("", 0)
+    if parts.scheme == "http":
+        yield Request(Way.PLAIN, method, "http", host, port, path, source, user_agent)
+        return
+    yield Request(Way.CONNECT, "CONNECT", "https", host, port, "", source, user_agent)
+    if account.inspect:
+        yield Request(Way.INSPECTED, method, "https", host, port, path, source, user_agent)
+
+
+class _Known:
+    """Stands where the proxy has its Identifier: the account was named by the operator."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def current(self, account: Account) -> Account | None:
+        return self._account
+
+    def identify_now(self, credentials: Credentials | None, source_ip: str) -> Account:
+        return self._account
+
+    async def identify(self, credentials: Credentials | None, source_ip: str) -> Account:
+        return self._account
+
+
+async def _judge(settings: Settings, account: Account, requests: list[Request]) -> list[Case]:
+    settings = settings.with_own(own_addresses())
+    session, metrics, resolver = secrets.token_hex(8), Metrics(), Resolver()
+    evidence = EvidenceClient(settings.evidence.socket, session)
+    evidence.start()
+    try:
+        await evidence.wait_available(1.0)
+    except EvidenceUnavailable:
+        pass  # then the robots control says that the fetch could not be put on record
+    recorder = Recorder(evidence, Encoder(session, load_key(settings.service.data)), metrics)
+    access = RobotsAccess(resolver, recorder, lambda: settings.policy)
+    agent = settings.robots.fetch.user_agent or f"Outbounds/{__version__}"
+    cache = RobotsCache(Fetcher(access.resolve, access, user_agent=agent,
+                                deadline=settings.robots.fetch.timeout))
+    gate = Gate(settings.policy, _Known(account), resolver, cache, MemoryStore(), metrics)
+    cases = []
+    for request in requests:
+        case = await gate.judge(request, account)
+        cases.append(case)
+        if not case.verdict.allowed:
+            break
+    await cache.aclose()
+    await evidence.close()
+    resolver.close()
+    return cases
+
+
+def _found(control: str, case: Case) -> str:
+    """What a control that had no objection went by."""
+    account, policy = case.account, case.policy
+    assert account is not None
+    if control == "identity":
+        inspected = "inspected" if account.inspect else "not inspected"
+        return f"{account.id} ({account.name}), plan {account.plan}, {inspected}"
+    if control == "standing":
+        return account.standing.value
+    if control == "protocol":
+        return f"{case.request.method}, port {case.request.port}"
+    if control == "destination":
+        return ", ".join(map(str, case.addresses))
+    if control == "robots":
+        if case.robots is None:
+            return "not asked" if policy.robots.mode != "off" else "off"
+        line = f"line {case.robots_match.line}" if case.robots_match and case.robots_match.line \
+            else "no rule applies"
+        what = "whole-site rule only" if case.robots_scope == "site" else "this path"
+        observed = f"; would be refused: {case.observed}" if case.observed else ""
+        return f"{case.robots.state}, {what}: {line}{observed}"
+    return ", ".join(charge.limit.id for charge in case.charges) or "none apply"
+
+
+def _table(case: Case) -> Table:
+    request = case.request
+    what = f"{request.method} {request.host.uri}:{request.port}" if request.way.opens_tunnel \
+        else f"{request.method} {request.url}"
+    table = Table(title=what, title_justify="left", box=None, pad_edge=False)
+    for column in ("control", "says", "because"):
+        table.add_column(column, overflow="fold")
+    done = dict(case.trail)
+    for control, _ in CONTROLS:
+        if control not in done:
+            table.add_row(control, "-", "not reached")
+            continue
+        verdict = done[control]
+        if verdict is None:
+            table.add_row(control, "pass", _found(control, case))
+        else:
+            rule = f" [rule {verdict.rule}" + (f", clause {verdict.clause}]" if verdict.clause
+                                               else "]")
+            table.add_row(control, "refuse", (verdict.detail + rule).replace("[", r"\["))
+    return table
+
+
+def _conclusion(case: Case, account: Account) -> str:
+    verdict = case.verdict
+    lifted = f" Exceptions used: {', '.join(case.lifted)}." if case.lifted else ""
+    if verdict.kind is not None:
+        retry = "" if verdict.retry_after is None else f" Retry after {verdict.retry_after:g} s."
+        return f"\nrefuse: {verdict.kind.status} {verdict.kind.title}.{retry}{lifted}"
+    wait = f", after {verdict.wait:g} s" if verdict.wait else ""
+    unseen = ("" if account.inspect or not case.request.way.opens_tunnel else
+              " What flows inside the tunnel cannot be seen: this account is not inspected.")
+    return f"\n{verdict.result.value}{wait}.{lifted}{unseen}"
+
+
+def _as_json(case: Case) -> dict[str, Any]:
+    done = dict(case.trail)
+    verdict = case.verdict
+    steps = []
+    for control, _ in CONTROLS:
+        judged = done.get(control)
+        says = "not reached" if control not in done else "pass" if judged is None else "refuse"
+        steps.append({"control": control, "says": says,
+                      "because": judged.detail if judged is not None
+                      else _found(control, case) if control in done else ""})
+    return {
+        "method": case.request.method, "url": case.request.url, "way": case.request.way.value,
+        "verdict": verdict.result.value, "control": verdict.control, "rule": verdict.rule,
+        "clause": verdict.clause, "status": verdict.kind.status if verdict.kind else None,
+        "retry_after": verdict.retry_after, "wait": verdict.wait, "exceptions": list(case.lifted),
+        "controls": steps,
+    }

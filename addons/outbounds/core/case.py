@@ -1,0 +1,45 @@
+"""A decision under way, and afterwards what it went by: for the record and for `explain`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .account import Account
+from .destination import Address
+from .limits import Charge, Taken
+from .questions import RobotsAnswer
+from .request import Request
+from .robots import Match
+from .rules import Policy
+from .verdict import ALLOW, Verdict
+
+
+@dataclass(slots=True)
+class Case:
+    """A decision under way, and afterwards: what was found, for the record and for `explain`."""
+
+    request: Request
+    policy: Policy
+    now: float
+    account: Account | None = None
+    addresses: tuple[Address, ...] = ()
+    robots: RobotsAnswer | None = None
+    robots_match: Match | None = None
+    robots_scope: str = ""  # "path": the rule for this very path; "site": the whole-site rule only
+    crawl_delay: float = 0.0
+    charges: tuple[Charge, ...] = ()
+    taken: Taken | None = None
+    lifted: tuple[str, ...] = ()  # ids of the exceptions that were used
+    observed: str = ""  # what `observe` would have refused
+    trail: list[tuple[str, Verdict | None]] = field(default_factory=list)
+    verdict: Verdict = ALLOW
+    fault: BaseException | None = None
+
+    def lift(self, rule: str) -> bool:
+        """Whether a dated exception lifts `rule` here; remembers which, for the record."""
+        for grant in self.policy.grants:
+            account = self.account.id if self.account else ""
+            if grant.lifts(rule, account, self.request.host, self.now):
+                self.lifted += (grant.id,)
+                return True
+        return False

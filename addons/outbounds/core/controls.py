@@ -1,0 +1,239 @@
+"""The controls: each asks what it needs to know and returns a refusal, or None to pass.
+
+A control is a generator that yields questions (`core.questions`) and is sent the answers. It may
+write what it found into the case; it decides nothing that another control has to undo.
+`core.policy` puts them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from .account import Account, Unidentified
+from .case import Case
+from .denylist import Hit
+from .destination import Address, Host
+from .limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
+from .questions import AddressesOf, NoSuchHost, Question, RobotsAnswer, RobotsOf, Take, WhoIs
+from .request import Name
+from .rules import NEVER_LIFTED
+from .verdict import Kind, Verdict, refuse
+
+Asking = Generator[Question, Any, Verdict | None]
+
+
+def identity(case: Case) -> Asking:
+    request = case.request
+    who: Account | Unidentified = yield WhoIs(request.credentials, request.source, request.way)
+    if isinstance(who, Unidentified):
+        return refuse(
+            "identity", Kind.UNAUTHENTICATED, who.detail, rule="credentials",
+            retry_after=who.retry_after,
+        )
+    case.account = who
+    return None
+
+
+def standing(case: Case) -> Asking:
+    yield from ()
+    assert case.account is not None
+    if case.account.standing.may_use:
+        return None
+    detail = f"This account is {case.account.standing.value}."
+    if case.account.reason:
+        detail += f" Reason: {case.account.reason}"
+    return refuse("standing", Kind.SUSPENDED, detail, rule=case.account.standing.value,
+                  clause=case.policy.suspended_clause)
+
+
+def protocol(case: Case) -> Asking:
+    request, rules = case.request, case.policy.protocol
+    tunnel = request.way.opens_tunnel
+    if not tunnel and request.method not in rules.methods and not case.lift("method"):
+        return refuse("protocol", Kind.PROTOCOL, f"The method {request.method} is not offered.",
+                      rule="method", clause=rules.method_clause)
+    ports = rules.tunnel_ports if tunnel else rules.ports
+    if request.port not in ports and not case.lift("port") \
+            and not case.lift(f"port/{request.port}"):
+        return refuse("protocol", Kind.PROTOCOL, f"Port {request.port} is not open to customers.",
+                      rule=f"port/{request.port}",
+                      clause=rules.port_clauses.get(request.port, rules.port_clause))
+    if rules.refuse_route_fields and request.route_fields and not case.lift("forged-headers"):
+        return refuse("protocol", Kind.PROTOCOL,
+                      f"The field {request.route_fields[0]} claims a route; only proxies may.",
+                      rule="forged-headers", clause=rules.forge_clause)
+    for name in request.names:
+        if not (yield from _agrees(name, case)):
+            port = "" if name.port is None else f":{name.port}"
+            return refuse(
+                "protocol", Kind.MISDIRECTED,
+                f"{name.where} names {name.host.uri}{port}, but the request is for "
+                f"{request.host.uri}:{request.port}.",
+                rule="names-agree", clause=rules.forge_clause)
+    return None
+
+
+def _agrees(name: Name, case: Case) -> Generator[Question, Any, bool]:
+    """Whether another naming of the target means the same as the one that will be dialled.
+
+    A client that resolves names itself (SOCKS5 without remote DNS) asks for an address and names
+    the site only inside. That is agreement if the name has that address; from there on the request
+    is judged by the name, so that dialling by number gets round no list and no robots.txt.
+    """
+    request, account = case.request, case.account
+    assert account is not None
+    if name.port is not None and name.port != request.port:
+        return False
+    if name.host == request.host:
+        return True
+    if request.host.address is None or name.host.address is not None:
+        return False
+    found: tuple[Address, ...] | NoSuchHost = yield AddressesOf(name.host, account)
+    if isinstance(found, NoSuchHost) or request.host.address not in found:
+        return False
+    case.request = replace(request, host=name.host)
+    return True
+
+
+def destination(case: Case) -> Asking:
+    request, policy = case.request, case.policy
+    assert case.account is not None
+    for hit in policy.denylist.match(request.host, request.port, request.scheme, request.path):
+        if not _lifted(hit, case):
+            return _denied(hit, case)
+    host = request.host
+    if host.address is not None:
+        case.addresses = (host.address,)
+    else:
+        found: tuple[Address, ...] | NoSuchHost = yield AddressesOf(host, case.account)
+        if isinstance(found, NoSuchHost):
+            return refuse("destination", Kind.NO_SUCH_HOST, found.detail, rule="dns")
+        case.addresses = found
+    # every address, not only the first: if that one is dead, the next will be dialled
+    for address in case.addresses:
+        reason = policy.addresses.refuses(address, request.port)
+        if reason is not None and (reason.rule in NEVER_LIFTED or not case.lift(reason.rule)):
+            return refuse("destination", Kind.ADDRESS,
+                          f"{host.text} is at {address}: {reason.detail}",
+                          rule=reason.rule, clause=reason.clause)
+        for hit in policy.denylist.match_address(address, request.port):
+            if not _lifted(hit, case):
+                return _denied(hit, case)
+    return None
+
+
+def _lifted(hit: Hit, case: Case) -> bool:
+    """By an exception for the line that hit, or for the whole list."""
+    return case.lift(hit.rule) or case.lift(hit.list_id)
+
+
+def _denied(hit: Hit, case: Case) -> Verdict:
+    kind = Kind.LEGAL if hit.blocked_by else Kind.DENIED
+    return refuse("destination", kind,
+                  f"{case.request.host.text} is on the list {hit.list_id!r}.",
+                  rule=hit.rule, clause=hit.clause, blocked_by=hit.blocked_by)
+
+
+def robots(case: Case) -> Asking:
+    request, policy = case.request, case.policy.robots
+    assert case.account is not None
+    if policy.mode == "off" or (request.method == "OPTIONS" and request.path == "*"):
+        return None
+    if request.path.partition("?")[0] == "/robots.txt":
+        return None  # always reachable: RFC 9309 section 2.2.2
+    if request.way.opens_tunnel and case.account.inspect:
+        return None  # each request inside will be judged by its own path
+    answer: RobotsAnswer = yield RobotsOf(request.origin, case.account, request.source)
+    if answer.robots is None and request.way.opens_tunnel and request.port not in (80, 443):
+        # what will be spoken in the tunnel is not known yet; TLS is only the better guess
+        clear = ("http", request.host.text, request.port)
+        answer = yield RobotsOf(clear, case.account, request.source)
+    case.robots = answer
+    case.robots_scope = "site" if request.way.opens_tunnel else "path"
+    verdict = _judge_robots(case, answer)
+    if verdict is None or case.lift("robots"):
+        return None
+    if policy.mode == "observe":
+        case.observed = verdict.detail
+        return None
+    return verdict
+
+
+def _judge_robots(case: Case, answer: RobotsAnswer) -> Verdict | None:
+    request, policy = case.request, case.policy.robots
+    assert case.account is not None
+    if answer.robots is None:
+        return refuse("robots", Kind.ROBOTS, answer.detail, rule="robots/unreachable",
+                      clause=policy.clause, retry_after=answer.retry_after)
+    for agent in agents(case.account, request.user_agent):
+        if request.way.opens_tunnel:
+            match = answer.robots.whole_site(agent)
+        else:
+            match = answer.robots.allowed(request.path or "/", agent)
+            delay = answer.robots.crawl_delay(agent)
+            if delay:
+                case.crawl_delay = min(max(delay, case.crawl_delay), policy.max_delay)
+        case.robots_match = match
+        if not match.allowed:
+            # line 0 and refused: the rules are more work than any honest file asks for
+            where = f"line {match.line}" if match.line else "too costly to judge"
+            what = "the whole site" if request.way.opens_tunnel else "this path"
+            return refuse("robots", Kind.ROBOTS,
+                          f"The robots.txt of {request.host.text} disallows {what} "
+                          f"for {agent!r} ({where}).",
+                          rule=f"robots:{match.line}", clause=policy.clause)
+    return None
+
+
+def agents(account: Account, user_agent: str) -> tuple[str, ...]:
+    """The names whose rules must all allow the request: what it says it is, and what it declared.
+
+    Both, so that neither changing the User-Agent nor declaring a token gets round the other.
+    """
+    if account.crawler and account.crawler.lower() not in user_agent.lower():
+        return (account.crawler, user_agent) if user_agent else (account.crawler,)
+    return (user_agent,)
+
+
+def limits(case: Case) -> Asking:
+    account, request, policy = case.account, case.request, case.policy
+    assert account is not None
+    charges = [
+        Charge(limit, limit_key(limit.per, account, request.host))
+        for limit in policy.limits_of(account)
+        if limit.unit is not Unit.TUNNELS or request.way.opens_tunnel
+    ]
+    if case.crawl_delay > 0:
+        charges.append(crawl_delay_charge(case))
+    case.charges = tuple(charges)
+    outcome: Taken | Exceeded = yield Take(case.charges)
+    if isinstance(outcome, Exceeded):
+        limit = outcome.limit
+        if limit.unit is Unit.TUNNELS:
+            detail = f"{limit.count} tunnels are open at once, which is this account's limit."
+        else:
+            detail = (f"The limit {limit.id!r} allows {limit.count} requests per "
+                      f"{limit.window:g} s for each {limit.per.value}.")
+        return refuse("limits", Kind.LIMIT, detail, rule=limit.id, clause=limit.clause,
+                      retry_after=outcome.retry_after, rate_limit=outcome.state)
+    case.taken = outcome
+    return None
+
+
+def limit_key(per: Per, account: Account, host: Host) -> str:
+    if per is Per.ACCOUNT:
+        return account.id
+    if per is Per.ACCOUNT_HOST:
+        return f"{account.id} {host.text}"
+    return host.text
+
+
+def crawl_delay_charge(case: Case) -> Charge:
+    """The site's crawl-delay, as a paced limit of one request per delay for account and host."""
+    assert case.account is not None
+    policy = case.policy.robots
+    limit = Limit("crawl-delay", Unit.REQUESTS, Per.ACCOUNT_HOST, 1, case.crawl_delay, 1,
+                  Over.PACE, policy.max_wait, policy.clause)
+    return Charge(limit, limit_key(Per.ACCOUNT_HOST, case.account, case.request.host))

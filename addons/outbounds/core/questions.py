@@ -1,0 +1,68 @@
+"""What a decision cannot know by itself, as questions, each with the form of its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .account import Account
+from .destination import Host
+from .limits import Charge
+from .request import Credentials, Source, Way
+from .robots import Robots
+
+
+@dataclass(frozen=True, slots=True)
+class WhoIs:
+    """Answer: `Account` or `Unidentified`."""
+
+    credentials: Credentials | None
+    source: Source
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class AddressesOf:
+    """Answer: every address the name resolves to (tuple of `Address`), or `NoSuchHost`."""
+
+    host: Host
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchHost:
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RobotsOf:
+    """Answer: `RobotsAnswer`."""
+
+    origin: tuple[str, str, int]
+    account: Account
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class RobotsAnswer:
+    """A site's rules. `robots` is None where none can be had and the request must be refused.
+
+    `state`: "fresh", "stale" (the last good copy, its refresh failed), "absent" (4xx: no rules,
+    RFC 9309 section 2.3.1.3) or "unreachable" (section 2.3.1.4). `digest` is the hex SHA-256 of
+    the body; `retry_after` seconds until the next attempt to fetch.
+    """
+
+    robots: Robots | None
+    state: str
+    digest: str = ""
+    detail: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Answer: `Taken` or `Exceeded`. All charges together or none."""
+
+    charges: tuple[Charge, ...]
+
+
+Question = WhoIs | AddressesOf | RobotsOf | Take

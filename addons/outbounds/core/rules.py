@@ -1,0 +1,90 @@
+"""What a policy is: everything that decides, immutable, as the controls read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .account import Account, Plan
+from .denylist import Denylist
+from .destination import AddressRules, Host
+from .limits import Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Which methods and ports may be used, and the clause each refusal cites.
+
+    `refuse_route_fields`: a request that claims a route is refused, not only cleaned.
+    """
+
+    methods: frozenset[str]
+    ports: frozenset[int]
+    tunnel_ports: frozenset[int]
+    port_clauses: Mapping[int, str] = field(default_factory=dict)
+    method_clause: str = ""
+    port_clause: str = ""
+    forge_clause: str = ""
+    refuse_route_fields: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RobotsPolicy:
+    """`enforce` refuses, `observe` only records, `off` does not ask.
+
+    `product_token` is what an account without a token of its own is taken for when its
+    User-Agent names none; `max_delay` seconds caps a crawl-delay; `max_wait` is how long one may
+    hold a request before it is refused with 429 instead.
+    """
+
+    mode: str = "enforce"
+    clause: str = ""
+    max_delay: float = 60.0
+    max_wait: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A dated exception: lifts one rule, for some accounts and some targets, until a moment.
+
+    `until` is a Unix time. Empty `accounts` means all; an empty `host` means every target of the
+    rule. Deny wins over allow everywhere else.
+    """
+
+    rule: str
+    until: float
+    accounts: frozenset[str] = frozenset()
+    host: str = ""
+    id: str = ""
+
+    def lifts(self, rule: str, account: str, host: Host, now: float) -> bool:
+        return (
+            self.rule == rule
+            and now < self.until
+            and (not self.accounts or account in self.accounts)
+            and (not self.host or host.text == self.host or host.text.endswith("." + self.host))
+        )
+
+
+# Rules that no dated exception lifts: the first would let customers into the proxy itself, the
+# second hands out this machine's credentials (a network grant of that one address can).
+NEVER_LIFTED = frozenset({"own-listener", "cloud-metadata"})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides, immutable; `version` is the hash that each record carries."""
+
+    version: str
+    plans: Mapping[str, Plan]
+    limits: Mapping[str, Limit]
+    protocol: Protocol
+    denylist: Denylist
+    addresses: AddressRules
+    robots: RobotsPolicy
+    grants: tuple[Grant, ...] = ()
+    suspended_clause: str = ""
+
+    def limits_of(self, account: Account) -> tuple[Limit, ...]:
+        """The limits of the account's plan. A plan that is gone is an error, not "no limits"."""
+        return tuple(self.limits[i] for i in self.plans[account.plan].limits)

@@ -1,0 +1,241 @@
+"""HTTP requests, from head to closing record: plain ones, and those inside inspected tunnels.
+
+The order within `begin` is the product: credentials off the flow, canonical request, verdict,
+record safe on disk, and only then an answer or a free way. A step that raises leaves the flow
+unjudged, which the stream guard turns into a 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from mitmproxy import connection, http
+
+from ..core.account import Account
+from ..core.case import Case
+from ..core.request import Request, Way
+from ..core.verdict import Kind, Result, Verdict, refuse
+from ..evidence.record import Record
+from . import edge
+from .clients import ClientConnection, Exchange
+from .http_guard import ANSWERED, JUDGED
+from .recorder import EvidenceUnavailable
+from .runtime import Runtime
+from .upstream_errors import verdict_for
+
+NO_EVIDENCE = refuse("evidence", Kind.EVIDENCE, "This request could not be put on record.",
+                     rule="evidence", retry_after=2.0)
+
+
+class Exchanges:
+    def __init__(self, runtime: Runtime) -> None:
+        self._rt = runtime
+
+    # --- the request head -----------------------------------------------------------------------
+
+    async def begin(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """The `requestheaders` hook."""
+        rt, tunnel = self._rt, client.tunnel
+        way = Way.PLAIN
+        if tunnel is not None:
+            way = Way.INSPECTED if flow.request.scheme == "https" else Way.CLEAR
+        try:
+            credentials = edge.take_credentials(flow.request)
+            if flow.error is not None:  # mitmproxy found the framing invalid before we saw it
+                raise edge.Malformed("The framing of this request is invalid or ambiguous.")
+            request = edge.http_request(flow, way, credentials, rt.route_fields)
+        except edge.Malformed as error:
+            verdict = refuse("protocol", Kind.MALFORMED, str(error), rule="malformed")
+            record = self.record_malformed(flow.client_conn, client, verdict)
+            self.answer(flow, verdict, record.id)
+            return
+        bound = tunnel.exchange.account if tunnel is not None else None
+        case, opened = await self.judge_and_record(request, bound, "request")
+        if not case.verdict.allowed:
+            self.refuse(flow, case, opened)
+            return
+        assert opened is not None and case.account is not None
+        exchange = Exchange(opened, case.account, case.request.host, request.port,
+                            time.monotonic())
+        client.exchanges[flow.id] = exchange
+        rt.clients.bind(client, case.account.id)
+        if case.verdict.result is Result.PACE:
+            refused = await self.pace(case)
+            if refused is not None:
+                client.exchanges.pop(flow.id, None)
+                self.answer(flow, refused, opened.id)
+                self._close(opened, case.verdict.wait, refused)
+                return
+        self._let_through(flow, client, exchange, case.request.route_fields)
+
+    async def judge_and_record(self, request: Request, bound: Account | None,
+                               action: str) -> tuple[Case, Record | None]:
+        """A case whose verdict is final: an allow without a record becomes a refusal."""
+        case = await self._rt.gate.judge(request, bound)
+        if case.fault is not None:
+            self._rt.fault(case.verdict.control, case.fault)
+        try:
+            return case, await self._rt.recorder.open(case, action)
+        except EvidenceUnavailable as error:
+            self._rt.evidence_trouble(error)
+            if case.taken is not None:
+                self._rt.gate.store.give_back(case.charges)
+            case.verdict = NO_EVIDENCE
+            self._rt.metrics.count_verdict("refuse", "evidence", "evidence")
+            return case, None
+
+    async def pace(self, case: Case) -> Verdict | None:
+        """Wait as the verdict says; a refusal if the account lost its standing meanwhile."""
+        await asyncio.sleep(case.verdict.wait)
+        assert case.account is not None
+        current = self._rt.gate.identifier.current(case.account)
+        if current is None or not current.standing.may_use:
+            return refuse("standing", Kind.SUSPENDED, "This account was suspended while the "
+                          "request waited for its turn.", rule="suspended",
+                          clause=case.policy.suspended_clause)
+        return None
+
+    def _let_through(self, flow: http.HTTPFlow, client: ClientConnection,
+                     exchange: Exchange, route_fields: tuple[str, ...]) -> None:
+        rt, request = self._rt, flow.request
+        if route_fields:
+            rt.route_fields.strip(request, route_fields)
+            rt.metrics.route_fields_stripped.inc()
+        upgrade = request.headers.get("upgrade", "")
+        if upgrade and upgrade.lower() != "websocket":
+            # RFC 9110 section 7.8: ours to ignore; a 101 would open a tunnel nobody judged
+            del request.headers["upgrade"]
+        client.approved[(request.host, request.port)] = exchange.account
+        up = rt.metrics.bytes.labels("up")
+
+        def count(chunk: bytes) -> bytes:
+            exchange.bytes_up += len(chunk)
+            up.inc(len(chunk))
+            return chunk
+
+        request.stream = count
+        flow.metadata[JUDGED] = True
+
+    # --- refusals -------------------------------------------------------------------------------
+
+    def refuse(self, flow: http.HTTPFlow, case: Case, record: Record | None) -> None:
+        self.answer(flow, case.verdict, record.id if record else "")
+        if record is not None:
+            self._close(record, 0.0, case.verdict)
+
+    def answer(self, flow: http.HTTPFlow, verdict: Verdict, record_id: str) -> None:
+        """Put our reply on the flow and mark it to be sent at once."""
+        rt, request = self._rt, flow.request
+        connect = request.method == "CONNECT"
+        reply = rt.replies.refusal(
+            verdict, record_id or rt.recorder.new_id()[0],
+            accept=request.headers.get("accept", ""), connect=connect)
+        flow.response = reply.to_response(head=request.method == "HEAD")
+        flow.metadata[ANSWERED] = flow.metadata[JUDGED] = True
+
+    def _close(self, record: Record, duration: float, verdict: Verdict) -> None:
+        assert verdict.kind is not None
+        self._rt.recorder.close(record, duration, outcome="failure", reason=verdict.detail,
+                                status=verdict.kind.status)
+
+    def record_malformed(self, peer: connection.Client, client: ClientConnection,
+                         verdict: Verdict) -> Record:
+        """Record a request that never became one. Nothing will be sent, so nothing is awaited."""
+        rt, source = self._rt, edge.source_of(peer)
+        assert verdict.kind is not None
+        rt.metrics.malformed.inc()
+        rt.metrics.count_verdict("refuse", verdict.control, verdict.rule)
+        return rt.recorder.both(
+            "malformed", reason=verdict.detail, status=verdict.kind.status, source_ip=source.ip,
+            source_port=source.port, connection=source.connection,
+            user_id=client.tunnel.exchange.account.id if client.tunnel else "",
+            verdict="refuse", rule_id=verdict.rule, rule_ruleset=verdict.control,
+            policy_version=rt.gate.policy.version)
+
+    # --- the response ---------------------------------------------------------------------------
+
+    def response_head(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """The `responseheaders` hook: stream the body, count its octets."""
+        exchange = client.exchanges.get(flow.id)
+        if flow.response is None or exchange is None:
+            return
+        if flow.response.status_code == 101 and "upgrade" not in flow.request.headers:
+            flow.kill()  # nobody asked to switch; a raw tunnel must not come of it
+            return
+        down = self._rt.metrics.bytes.labels("down")
+
+        def count(chunk: bytes) -> bytes:
+            exchange.bytes_down += len(chunk)
+            down.inc(len(chunk))
+            return chunk
+
+        flow.response.stream = count
+
+    def end(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """The `response` hook. A WebSocket goes on; it ends at `websocket_end`."""
+        if flow.websocket is not None and flow.websocket.timestamp_end is None:
+            return
+        exchange = client.exchanges.pop(flow.id, None)
+        if exchange is not None:
+            self._closed(flow, exchange, "success", "")
+
+    def failed(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """The `error` hook: the target failed, or the client went away."""
+        exchange = client.exchanges.pop(flow.id, None)
+        if exchange is None or flow.error is None:
+            return
+        message = client.dial_refused or flow.error.msg
+        if _client_left(flow.error.msg):
+            self._closed(flow, exchange, "failure", "the client ended the exchange")
+            return
+        if client.dial_refused:
+            verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
+            client.dial_refused = ""
+        else:
+            verdict = verdict_for(message, exchange.host.text,
+                                  connected=flow.server_conn.connected)
+        assert verdict.kind is not None
+        self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
+        if flow.response is None or flow.response.timestamp_end is None:
+            self.answer(flow, verdict, exchange.record.id)
+        self._closed(flow, exchange, "failure", verdict.detail)
+
+    def abandon(self, client: ClientConnection, reason: str = "the client went away") -> None:
+        """Close the records of what is still open on a connection that is over."""
+        for exchange in client.exchanges.values():
+            self._rt.recorder.close(
+                exchange.record, time.monotonic() - exchange.started, outcome="failure",
+                reason=reason, request_bytes=exchange.bytes_up,
+                response_bytes=exchange.bytes_down)
+        client.exchanges.clear()
+
+    def websocket_message(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """Count a message, and forget it: mitmproxy keeps them all for the life of the flow."""
+        assert flow.websocket is not None
+        exchange = client.exchanges.get(flow.id)
+        for message in flow.websocket.messages:
+            if exchange is not None and message.from_client:
+                exchange.bytes_up += len(message.content)
+            elif exchange is not None:
+                exchange.bytes_down += len(message.content)
+        flow.websocket.messages.clear()
+
+    def _closed(self, flow: http.HTTPFlow, exchange: Exchange, outcome: str, reason: str) -> None:
+        server, response = flow.server_conn, flow.response
+        self._rt.recorder.close(
+            exchange.record, time.monotonic() - exchange.started, outcome=outcome, reason=reason,
+            status=response.status_code if response else 0,
+            request_bytes=exchange.bytes_up, response_bytes=exchange.bytes_down,
+            egress=pair(server.sockname), dialled=pair(server.peername)[0])
+
+
+def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int]:
+    return (address[0], address[1]) if address else ("", 0)
+
+
+def _client_left(message: str) -> bool:
+    return message.startswith(("Client disconnected", "stream reset by client")) \
+        or "peer closed" in message
+
+

@@ -1,0 +1,112 @@
+"""The driver of `core.policy.decide`: answers its questions from the running proxy's parts.
+
+Each question has two answers: one that is at hand (a cache, a dict) and one that has to be waited
+for. The first is tried synchronously, so that a request whose answers are all warm is decided
+without giving up the event loop once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from ..core.account import Account, Unidentified
+from ..core.case import Case
+from ..core.policy import decide
+from ..core.questions import AddressesOf, RobotsAnswer, RobotsOf, Take, WhoIs
+from ..core.request import Credentials, Request
+from ..core.rules import Policy
+from ..robotstxt.cache import RobotsCache
+from ..stores import LimitStore
+from .metrics import Metrics
+from .resolver import Resolver
+
+
+class Identifies(Protocol):
+    """What the gate asks of identity; `outbounds explain` has an answer of its own."""
+
+    def identify_now(self, credentials: Credentials | None, source_ip: str
+                     ) -> Account | Unidentified | None: ...
+
+    async def identify(self, credentials: Credentials | None, source_ip: str
+                       ) -> Account | Unidentified: ...
+
+    def current(self, account: Account) -> Account | None: ...
+
+
+class Gate:
+    def __init__(self, policy: Policy, identifier: Identifies, resolver: Resolver,
+                 robots: RobotsCache, store: LimitStore, metrics: Metrics) -> None:
+        self.policy = policy
+        self.identifier = identifier
+        self.resolver = resolver
+        self.robots = robots
+        self.store = store
+        self.metrics = metrics
+        # (at hand, otherwise): the first returns None when it has to be waited for
+        self._answers: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Awaitable[Any]]]] = {
+            WhoIs: (self._who_now, self._who),
+            AddressesOf: (self._addresses_now, self._addresses),
+            RobotsOf: (self._robots_now, self._robots),
+            Take: (self._take, self._never),
+        }
+
+    async def judge(self, request: Request, bound: Account | None = None, *,
+                    charge: bool = True) -> Case:
+        """Decide on a request. `bound` is the account of the tunnel it came through, if any.
+
+        Never raises an Exception for a failing part: that part's control then refuses.
+        """
+        started = time.perf_counter()
+        asking = decide(request, self.policy, time.time(), charge=charge)
+        try:
+            question = next(asking)
+            while True:
+                try:
+                    if bound is not None and isinstance(question, WhoIs):
+                        answer: Any = self._bound(bound)
+                    else:
+                        now, later = self._answers[type(question)]
+                        answer = now(question)
+                        if answer is None:
+                            answer = await later(question)
+                except Exception as fault:
+                    question = asking.throw(fault)
+                else:
+                    question = asking.send(answer)
+        except StopIteration as stop:
+            case: Case = stop.value
+        self.metrics.decision_seconds.observe(time.perf_counter() - started)
+        verdict = case.verdict
+        self.metrics.count_verdict(verdict.result.value, verdict.control, verdict.rule)
+        return case
+
+    def _bound(self, account: Account) -> Account | Unidentified:
+        """The account as it stands now: it may have been suspended since the tunnel opened."""
+        current = self.identifier.current(account)
+        return current if current is not None else Unidentified("This account no longer exists.")
+
+    def _who_now(self, question: WhoIs) -> Account | Unidentified | None:
+        return self.identifier.identify_now(question.credentials, question.source.ip)
+
+    async def _who(self, question: WhoIs) -> Account | Unidentified:
+        return await self.identifier.identify(question.credentials, question.source.ip)
+
+    def _addresses_now(self, question: AddressesOf) -> Any:
+        return self.resolver.peek(question.host)
+
+    async def _addresses(self, question: AddressesOf) -> Any:
+        return await self.resolver.resolve(question.host, question.account.id)
+
+    def _robots_now(self, question: RobotsOf) -> RobotsAnswer | None:
+        return self.robots.peek(question.origin)
+
+    async def _robots(self, question: RobotsOf) -> RobotsAnswer:
+        return await self.robots.get(question.origin, question.account.id, question.source.ip)
+
+    def _take(self, question: Take) -> Any:
+        return self.store.take(question.charges)
+
+    async def _never(self, question: Any) -> Any:
+        raise RuntimeError(f"{type(question).__name__} had no answer")

@@ -1,0 +1,276 @@
+"""The addon: mitmproxy's hooks, each a line or two, each failing closed.
+
+mitmproxy logs an exception in a hook and forwards the request. Here `failing_closed` wraps every
+hook: the exception is counted and logged, and what the hook guards is ended. Behind that stand two
+more nets: a flow that no hook marked as judged is answered with 503 (http_guard), and a dial that
+no hook approved is refused (dial).
+
+One addon object, because mitmproxy offers every event to every addon at about 4 µs each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import connection, ctx, exceptions, http, tcp, tls
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import layer, server_hooks
+from mitmproxy.proxy.layers.modes import Socks5AuthData
+
+from ..core.request import Credentials
+from ..core.verdict import refuse
+from ..settings import SettingsError
+from .clients import ClientConnection
+from .dial import DialRefused
+from .http1_guard import MalformedRequest
+from .http_guard import ANSWERED, JUDGED
+from .service import Service, StartError
+from .socks_guard import SocksConnect
+from .tunnels import ClosedTunnel
+
+logger = logging.getLogger("outbounds")
+
+Hook = Callable[..., Any]
+
+
+def failing_closed(end: Callable[[Outbounds, Any], None]) -> Callable[[Hook], Hook]:
+    """Wrap an async hook: an Exception is noted and `end` ends what the hook guards."""
+
+    def decorate(hook: Hook) -> Hook:
+        @functools.wraps(hook)
+        async def guarded(self: Outbounds, data: Any) -> None:
+            try:
+                await hook(self, data)
+            except exceptions.AddonHalt:
+                raise
+            except Exception as fault:
+                self.note(hook.__name__, fault)
+                end(self, data)
+
+        return guarded
+
+    return decorate
+
+
+def failing_closed_sync(end: Callable[[Outbounds, Any], None]) -> Callable[[Hook], Hook]:
+    """The same for a hook that never waits: a coroutine would only cost time."""
+
+    def decorate(hook: Hook) -> Hook:
+        @functools.wraps(hook)
+        def guarded(self: Outbounds, data: Any) -> None:
+            try:
+                hook(self, data)
+            except Exception as fault:
+                self.note(hook.__name__, fault)
+                end(self, data)
+
+        return guarded
+
+    return decorate
+
+
+def _answer_503(self: Outbounds, flow: http.HTTPFlow) -> None:
+    flow.response = self.unjudged(flow)
+    flow.metadata[ANSWERED] = flow.metadata[JUDGED] = True
+
+
+def _kill(self: Outbounds, flow: http.HTTPFlow) -> None:
+    if flow.killable:
+        flow.kill()
+
+
+def _close_tunnel(self: Outbounds, nextlayer: layer.NextLayer) -> None:
+    nextlayer.layer = ClosedTunnel(nextlayer.context)
+
+
+def _no_dial(self: Outbounds, data: server_hooks.ServerConnectionHookData) -> None:
+    data.server.error = "internal fault"
+
+
+def _no_client(self: Outbounds, client: connection.Client) -> None:
+    client.error = "internal fault"
+
+
+def _nothing(self: Outbounds, data: Any) -> None:
+    """The hook only writes down what has happened; or its data refuses unless it is changed."""
+
+
+class Outbounds:
+    name = "outbounds"
+
+    def __init__(self, service: Service | None = None) -> None:
+        self._service = service
+        self._prepared = False
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option(
+            "outbounds_config", str, os.environ.get("OUTBOUNDS_CONFIG", "config"),
+            "Folder of Outbounds' configuration.")
+
+    def configure(self, updated: set[str]) -> None:
+        if self._prepared:
+            return
+        try:
+            if self._service is None:
+                self._service = Service.load(Path(ctx.options.outbounds_config))
+        except (SettingsError, StartError) as error:
+            raise exceptions.OptionsError(str(error)) from None
+        self._prepared = True  # before `prepare`, whose options bring us back here
+        self._service.prepare()
+
+    async def running(self) -> None:
+        try:
+            await self.running_service().start()
+        except Exception as error:  # half started is not started
+            logger.critical("Outbounds cannot start: %s", error, exc_info=error)
+            ctx.master.shutdown()
+
+    def done(self) -> Awaitable[None] | None:
+        # Also when the script is saved or deleted while the proxy runs: mitmproxy would unload the
+        # addon and go on proxying without it. Unloading is synchronous and refuses coroutine
+        # functions; a task goes on by itself there, and is awaited at a normal end.
+        ctx.master.shutdown()
+        if self._service is None:
+            return None
+        return asyncio.ensure_future(self._service.stop())
+
+    def running_service(self) -> Service:
+        # a method: mitmproxy reads every attribute of an addon that it loads, properties too
+        assert self._service is not None
+        return self._service
+
+    def client(self, flow: http.HTTPFlow) -> ClientConnection:
+        return self.running_service().clients.get(flow.client_conn.id)
+
+    def note(self, place: str, fault: Exception) -> None:
+        if self._service is not None and self._service.runtime is not None:
+            self._service.runtime.fault(place, fault)
+        else:
+            logger.error("Fault in %s before the start was complete; refused.", place,
+                         exc_info=fault)
+
+    def unjudged(self, flow: http.HTTPFlow) -> http.Response:
+        return self.running_service().unjudged(flow)
+
+    # --- clients --------------------------------------------------------------------------------
+
+    @failing_closed_sync(_no_client)
+    def client_connected(self, client: connection.Client) -> None:
+        service = self.running_service()
+        service.clients.get(client.id)
+        service.metrics.clients.inc()
+
+    @failing_closed_sync(_nothing)
+    def client_disconnected(self, client: connection.Client) -> None:
+        service = self.running_service()
+        service.metrics.clients.dec()
+        state = service.clients.get(client.id)
+        service.tunnels.close(state)
+        service.exchanges.abandon(state)
+        service.clients.remove(client.id)
+
+    # --- HTTP -----------------------------------------------------------------------------------
+
+    @failing_closed(_answer_503)
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        await self.running_service().exchanges.begin(flow, self.client(flow))
+
+    @failing_closed_sync(_kill)
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        self.running_service().exchanges.response_head(flow, self.client(flow))
+
+    @failing_closed_sync(_nothing)
+    def response(self, flow: http.HTTPFlow) -> None:
+        self.running_service().exchanges.end(flow, self.client(flow))
+
+    @failing_closed_sync(_nothing)
+    def error(self, flow: http.HTTPFlow) -> None:
+        self.running_service().exchanges.failed(flow, self.client(flow))
+
+    @failing_closed_sync(_kill)
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        self.running_service().exchanges.websocket_message(
+            flow, self.client(flow))
+
+    @failing_closed_sync(_nothing)
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        self.running_service().exchanges.end(flow, self.client(flow))
+
+    @failing_closed(_nothing)
+    async def outbounds_malformed(self, data: MalformedRequest) -> None:
+        service = self.running_service()
+        verdict = refuse("protocol", data.kind, data.detail, rule=data.kind.slug)
+        record = service.exchanges.record_malformed(
+            data.client, service.clients.get(data.client.id), verdict)
+        data.reply = service.replies.refusal(verdict, record.id, close=True).to_bytes()
+
+    # --- tunnels --------------------------------------------------------------------------------
+
+    @failing_closed(_answer_503)
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        await self.running_service().tunnels.connect(flow, self.client(flow))
+
+    @failing_closed_sync(_nothing)
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        self.running_service().tunnels.connect_failed(flow, self.client(flow))
+
+    @failing_closed(_nothing)
+    async def socks5_auth(self, data: Socks5AuthData) -> None:
+        service = self.running_service()
+        credentials = Credentials(data.username, data.password)
+        data.password = ""
+        data.valid = await service.tunnels.socks_auth(
+            data.client_conn, service.clients.get(data.client_conn.id), credentials)
+
+    @failing_closed(_nothing)
+    async def outbounds_socks(self, data: SocksConnect) -> None:
+        service = self.running_service()
+        await service.tunnels.socks(data, service.clients.get(data.client.id))
+
+    @failing_closed(_close_tunnel)
+    async def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        service = self.running_service()
+        client = service.clients.get(nextlayer.context.client.id)
+        if client.tunnel is not None:
+            await service.tunnels.next_layer(nextlayer, client)
+
+    @failing_closed_sync(_kill)
+    def tcp_message(self, flow: tcp.TCPFlow) -> None:
+        flow.messages.clear()  # mitmproxy keeps every message of a raw tunnel for its life
+
+    @failing_closed_sync(_nothing)
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        service = self.running_service()
+        service.tunnels.tls_failed("client", data.conn, service.clients.get(data.context.client.id))
+
+    @failing_closed_sync(_nothing)
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        service = self.running_service()
+        service.tunnels.tls_failed("server", data.conn, service.clients.get(data.context.client.id))
+
+    # --- the dial -------------------------------------------------------------------------------
+
+    @failing_closed_sync(_no_dial)
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        service = self.running_service()
+        client = service.clients.get(data.client.id)
+        try:
+            service.permit(data.server, client)
+        except DialRefused as refused:
+            client.dial_refused = str(refused)
+            data.server.error = str(refused)
+
+    @failing_closed_sync(_nothing)
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        service = self.running_service()
+        service.tunnels.connected(data.server, service.clients.get(data.client.id))
+
+

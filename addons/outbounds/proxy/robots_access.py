@@ -1,0 +1,63 @@
+"""What the robots.txt fetcher gets from the proxy: vetted addresses, and a place in the evidence.
+
+A robots.txt fetch is a request to a target like any other: it goes to permitted addresses only,
+and its record is safe on disk before it goes out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from ..core.destination import parse_host
+from ..core.questions import NoSuchHost
+from ..core.rules import Policy
+from ..evidence.record import Record
+from ..robotstxt import Unreachable
+from .dial import DialRefused, Permission, vet
+from .recorder import Recorder
+from .resolver import Resolver
+
+
+class RobotsAccess:
+    """`policy` returns the one in force."""
+
+    def __init__(self, resolver: Resolver, recorder: Recorder,
+                 policy: Callable[[], Policy]) -> None:
+        self._resolver = resolver
+        self._recorder = recorder
+        self._policy = policy
+        self._open: dict[str, tuple[Record, float]] = {}
+
+    async def resolve(self, host: str, port: int, account_id: str) -> Sequence[str]:
+        """Addresses that may be dialled. Raises BadHost, DialRefused, Unreachable."""
+        name = parse_host(host)
+        found = await self._resolver.resolve(name, account_id)
+        if isinstance(found, NoSuchHost):
+            raise Unreachable(found.detail)
+        policy = self._policy()
+        for hit in policy.denylist.match(name, port, "", ""):
+            raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
+        vet(Permission(name, port, account_id, policy, time.time()), found)
+        return [str(address) for address in found]
+
+    async def opened(self, *, url: str, account_id: str, client: str,
+                     addresses: Sequence[str]) -> str:
+        """Raises EvidenceUnavailable: then nothing may be sent."""
+        parts = urlsplit(url)
+        record = await self._recorder.open_bare(
+            "robots-fetch", user_id=account_id, source_ip=client,
+            destination_domain=parts.hostname or "", destination_ip=",".join(addresses)[:64],
+            destination_port=parts.port or (443 if parts.scheme == "https" else 80),
+            url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
+            policy_version=self._policy().version)
+        self._open[record.id] = (record, time.monotonic())
+        return record.id
+
+    def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
+        record, started = self._open.pop(record_id)
+        good = outcome in ("complete", "redirect")
+        self._recorder.close(record, time.monotonic() - started, status=status,
+                             response_bytes=octets, outcome="success" if good else "failure",
+                             reason="" if outcome == "complete" else outcome)

@@ -1,0 +1,48 @@
+"""What the hooks share while a policy is in force, and the one place where faults are noted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from ..settings import Settings
+from .clients import Clients
+from .gate import Gate
+from .metrics import Metrics
+from .recorder import Recorder
+from .replies import Replies
+from .route_fields import RouteFields
+
+logger = logging.getLogger("outbounds")
+
+QUIET = 10.0  # seconds in which the same trouble is logged once; metrics count every case
+
+
+@dataclass(slots=True)
+class Runtime:
+    settings: Settings
+    gate: Gate
+    recorder: Recorder
+    replies: Replies
+    route_fields: RouteFields
+    clients: Clients
+    metrics: Metrics
+    _said: dict[str, float] = field(default_factory=dict)
+
+    def fault(self, place: str, fault: BaseException) -> None:
+        """Count and log an exception of our own code. The request it hit was refused."""
+        self.metrics.faults.labels(place).inc()
+        if self._may_say(f"fault {place} {type(fault).__name__}"):
+            logger.error("Fault in %s; the request was refused.", place, exc_info=fault)
+
+    def evidence_trouble(self, error: Exception) -> None:
+        if self._may_say("evidence"):
+            logger.error("Refusing requests: %s", error)
+
+    def _may_say(self, what: str) -> bool:
+        now = time.monotonic()
+        if now - self._said.get(what, -QUIET) < QUIET:
+            return False
+        self._said[what] = now
+        return True

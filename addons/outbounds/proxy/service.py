@@ -1,0 +1,295 @@
+"""The running service: its parts put together from Settings, started, reloaded, stopped.
+
+The order of `start` matters: the dial is guarded before anything can be dialled, the accounts are
+watched before anyone is identified from memory, and until the collector answers every request is
+refused, because its record cannot be made safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from mitmproxy import connection, ctx, http
+
+from .. import __version__
+from ..core.account import Account
+from ..core.destination import BadHost, parse_host
+from ..core.verdict import Kind, refuse
+from ..evidence.client import EvidenceClient, EvidenceUnavailable
+from ..evidence.privacy import load_key
+from ..evidence.record import Encoder
+from ..evidence.supervisor import CollectorProcess
+from ..identity.accounts_file import AccountsFile, AccountsFileError
+from ..identity.attempts import AttemptLimits, FailureRate
+from ..identity.htpasswd import Htpasswd, HtpasswdError
+from ..identity.verifier import Identifier, NetworkUse
+from ..robotstxt import Fetcher, RobotsCache
+from ..settings import Settings
+from ..settings.quantity import Rate
+from ..stores.memory import MemoryStore
+from .clients import ClientConnection, Clients
+from .dial import DialRefused, Permission, VettedGetaddrinfo, permit
+from .exchanges import Exchanges
+from .gate import Gate
+from .http1_guard import HeadLimits
+from .install import install
+from .metrics import Metrics
+from .own_addresses import own_addresses
+from .recorder import Recorder
+from .reload import Reloader, read_settings
+from .replies import Replies
+from .resolver import Resolver
+from .robots_access import RobotsAccess
+from .route_fields import RouteFields
+from .runtime import Runtime
+from .sever import sever
+from .tunnels import Tunnels
+
+logger = logging.getLogger("outbounds")
+
+STARTING = refuse("start", Kind.FAULT, "The proxy is starting or stopping.", rule="not-ready",
+                  retry_after=1.0)
+UNJUDGED = refuse("decision", Kind.FAULT, "No decision was reached on this request.",
+                  rule="unjudged", retry_after=1.0)
+
+
+class StartError(RuntimeError):
+    """The service cannot start. The message says what to do."""
+
+
+class Service:
+    def __init__(self, settings: Settings, accounts: AccountsFile, htpasswd: Htpasswd) -> None:
+        self.settings = settings
+        self.accounts = accounts
+        self.htpasswd = htpasswd
+        self.metrics = Metrics()
+        self.clients = Clients()
+        self.replies = Replies(settings.service.name, settings.identity.realm)
+        self.resolver = Resolver()
+        self.runtime: Runtime | None = None
+        self._collector: CollectorProcess | None = None
+        self._evidence: EvidenceClient | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop_metrics: Callable[[], None] | None = None
+        self.exchanges: Exchanges
+        self.tunnels: Tunnels
+        self.identifier: Identifier
+        self.stopping = False
+
+    @classmethod
+    def load(cls, config_dir: Path) -> Service:
+        """Raises SettingsError with every fault of the files, StartError for what they point to."""
+        settings = read_settings(config_dir)
+        try:
+            settings.service.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            accounts = AccountsFile(settings.identity.accounts)
+            htpasswd = Htpasswd([(entry.file, entry.plan) for entry in settings.identity.htpasswd])
+        except (AccountsFileError, HtpasswdError, OSError) as error:
+            raise StartError(str(error)) from error
+        return cls(settings, accounts, htpasswd)
+
+    # --- start ----------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """What must stand before the first listener opens: the guards, and mitmproxy's options."""
+        heads = self.settings.service.heads
+        install(HeadLimits(heads.max_size, heads.max_fields, heads.timeout), self.unjudged)
+        wanted = {
+            "validate_inbound_headers": True,  # off, request smuggling would be let through
+            "onboarding": False,  # mitm.it is answered to anyone, unrecorded
+            "block_global": False,  # who may connect is for identity to say
+            "proxyauth": None,  # two gatekeepers would contradict each other
+            "store_streamed_bodies": False,
+        }
+        ctx.options.update_known(**wanted)
+        self._assemble()
+        VettedGetaddrinfo(asyncio.get_running_loop(), self.resolver,
+                          self._dial_refused).install(asyncio.get_running_loop())
+
+    def _assemble(self) -> None:
+        settings, metrics = self.settings, self.metrics
+        session = secrets.token_hex(8)
+        self._evidence = EvidenceClient(
+            settings.evidence.socket, session, timeout=settings.evidence.ack_timeout)
+        recorder = Recorder(
+            self._evidence, Encoder(session, load_key(settings.service.data)), metrics)
+        failures = settings.identity.failures
+        identifier = Identifier(
+            [self.accounts, self.htpasswd],
+            limits=AttemptLimits(_at_once(failures.per_source), _at_once(failures.per_name)),
+            networks=NetworkUse(settings.identity.networks.identify,
+                                settings.identity.networks.restrict),
+            cache_seconds=settings.identity.cache,
+            on_change=self._account_changed,
+            live=self.clients.live_accounts)
+        access = RobotsAccess(self.resolver, recorder, lambda: gate.policy)
+        fetcher = Fetcher(
+            access.resolve, access, user_agent=self._robots_agent(),
+            ssl_context=self._tls_context(), deadline=settings.robots.fetch.timeout)
+        robots = RobotsCache(fetcher, octets=settings.robots.cache.memory)
+        gate = Gate(settings.policy, identifier, self.resolver, robots, MemoryStore(), metrics)
+        self.identifier = identifier
+        self.runtime = Runtime(settings, gate, recorder, self.replies,
+                               RouteFields(settings.forged_headers), self.clients, metrics)
+        self.exchanges = Exchanges(self.runtime)
+        self.tunnels = Tunnels(self.runtime, self.exchanges)
+        metrics.set_policy(settings.policy.version)
+        metrics.watch_cache("dns", self.resolver.__len__)
+        metrics.watch_cache("robots", gate.robots.__len__)
+        metrics.watch_cache("limits", gate.store.__len__)
+        metrics.evidence_up.set_function(lambda: float(self._evidence is not None
+                                                       and self._evidence.available))
+
+    async def start(self) -> None:
+        """Raises OSError, EvidenceUnavailable, StartError."""
+        settings = self.settings
+        assert self.runtime is not None and self._evidence is not None
+        self._adopt(settings)
+        if settings.evidence.collector == "spawn":
+            self._collector = CollectorProcess(
+                settings.evidence.directory, settings.evidence.socket,
+                options=["--segment-size", str(settings.evidence.segment_size)],
+                report=logger.error)
+            await self._collector.start()
+        self._evidence.start()
+        try:
+            await self._evidence.wait_available(10.0)
+        except EvidenceUnavailable as error:
+            # not fatal: the log says why, every request is refused, and it may come yet
+            logger.warning("The evidence collector does not answer: %s. All requests are refused "
+                           "until it does.", error)
+        place = settings.service.metrics
+        try:
+            self._stop_metrics = self.metrics.serve(place.host, place.port)
+        except OSError as error:
+            raise StartError(f"{settings.folder}/outbounds.yaml: metrics: cannot listen on "
+                             f"{place.host}:{place.port}: {error.strerror}; choose a free port "
+                             "(0 takes any)") from error
+        reloader = Reloader(settings, self._adopt, self.metrics)
+        self._tasks = [
+            asyncio.create_task(self.identifier.watch(), name="watch accounts"),
+            asyncio.create_task(reloader.watch(), name="watch config"),
+        ]
+        if not self.accounts.count() and not settings.identity.htpasswd:
+            logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
+                           "outbounds accounts add NAME --config %s", settings.folder)
+        logger.info("Outbounds %s enforces policy %s from %s.", __version__,
+                    settings.policy.version[:12], settings.folder)
+
+    async def stop(self) -> None:
+        """Idempotent. Ends what is open, so that the last closing records are written."""
+        if self.stopping:
+            return
+        self.stopping = True
+        for task in self._tasks:
+            task.cancel()
+        for client in self.clients:
+            self.tunnels.close(client, reason="the proxy stopped")
+            self.exchanges.abandon(client, "the proxy stopped")
+        if self.runtime is not None:
+            await self.runtime.gate.robots.aclose()
+            self.identifier.close()
+        if self._evidence is not None:
+            await self._evidence.close(2.0)
+        if self._collector is not None:
+            await self._collector.stop()
+        if self._stop_metrics is not None:
+            await asyncio.to_thread(self._stop_metrics)
+        self.resolver.close()
+        self.accounts.close()
+
+    # --- while running --------------------------------------------------------------------------
+
+    def _adopt(self, settings: Settings) -> None:
+        """Put a policy in force, for every decision from now on."""
+        assert self.runtime is not None
+        proxyserver = ctx.master.addons.get("proxyserver")
+        ports = {address[1] for address in proxyserver.listen_addrs()}
+        ports.add(settings.service.metrics.port)
+        settings = settings.with_own(own_addresses(), ports)
+        runtime = self.runtime
+        self.settings = runtime.settings = settings
+        runtime.gate.policy = settings.policy
+        runtime.route_fields = RouteFields(settings.forged_headers)
+        self.metrics.set_policy(settings.policy.version)
+        for warning in settings.warnings:
+            logger.warning("%s", warning)
+
+    def unjudged(self, flow: http.HTTPFlow) -> http.Response:
+        """The reply to a flow that reached no verdict. Its record, if any, is posted."""
+        verdict = STARTING if self.stopping or self.runtime is None else UNJUDGED
+        self.metrics.count_verdict("refuse", verdict.control, verdict.rule)
+        record_id = ""
+        if self.runtime is not None and flow.client_conn.peername:
+            with suppress(Exception):  # the reply must go out whatever state the records are in
+                record_id = self.runtime.recorder.both(
+                    "request", reason=verdict.detail, status=503, verdict="refuse",
+                    source_ip=flow.client_conn.peername[0],
+                    source_port=flow.client_conn.peername[1], rule_id=verdict.rule,
+                    rule_ruleset=verdict.control).id
+        return self.replies.refusal(verdict, record_id, connect=flow.request.method == "CONNECT",
+                                    ).to_response(head=flow.request.method == "HEAD")
+
+    def permit(self, server: connection.Server, client: ClientConnection) -> None:
+        """Allow mitmproxy's dial that follows in this task. Raises DialRefused."""
+        assert self.runtime is not None and server.address is not None
+        host, port = server.address[0], server.address[1]
+        account = client.approved.get((host, port))
+        try:
+            if account is None:
+                raise DialRefused("nobody approved this connection", "unapproved-dial")
+            try:
+                name = parse_host(host)
+            except BadHost as error:
+                raise DialRefused(str(error), "bad-host") from None
+            permission = Permission(name, port, account.id, self.runtime.gate.policy, time.time())
+            permit(permission)
+        except DialRefused as refused:
+            self.metrics.dial_refusals.labels(refused.rule).inc()
+            raise
+
+    def _dial_refused(self, permission: Permission, refused: DialRefused) -> None:
+        self.metrics.dial_refusals.labels(refused.rule).inc()
+
+    def _account_changed(self, account: Account | None, account_id: str) -> None:
+        """An account was changed: close what is open for it if it may no longer use the service."""
+        connections = ctx.master.addons.get("proxyserver").connections
+        for client in self.clients.of_account(account_id):
+            if account is None or not account.standing.may_use:
+                if client.tunnel is not None:
+                    client.tunnel.ended = "the account was suspended"
+                sever(connections, client.id)
+            else:
+                client.account_is_now(account)
+
+    def _robots_agent(self) -> str:
+        contact = self.settings.service.contact
+        named = f"Outbounds/{__version__}" + (f" (+{contact})" if contact else "")
+        return self.settings.robots.fetch.user_agent or named
+
+    def _tls_context(self) -> ssl.SSLContext:
+        """Verify sites as mitmproxy does: with its options, and its certificate authorities."""
+        options = ctx.options
+        context = ssl.create_default_context()
+        if options.ssl_verify_upstream_trusted_ca:
+            context.load_verify_locations(os.path.expanduser(options.ssl_verify_upstream_trusted_ca))
+        if options.ssl_verify_upstream_trusted_confdir:
+            context.load_verify_locations(
+                capath=os.path.expanduser(options.ssl_verify_upstream_trusted_confdir))
+        if options.ssl_insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _at_once(rate: Rate) -> FailureRate:
+    """30/min: thirty failures may come at once, then one every two seconds."""
+    return FailureRate(rate.count, rate.window / rate.count)

@@ -1,0 +1,262 @@
+"""Tunnels: CONNECT and SOCKS5, what turns out to be inside, and how they end.
+
+A tunnel is judged before it is dialled. What an account without inspection sends through it stays
+closed to us; only the server name in the ClientHello is in clear, and that must be the tunnel's
+target, because a server chooses by it whom the bytes are for.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from mitmproxy import connection, exceptions, http
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import modes, tcp
+from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.proxy.layers.tls import parse_client_hello
+
+from ..core.account import Account
+from ..core.case import Case
+from ..core.destination import BadHost, parse_host
+from ..core.request import Credentials, Name, Request, Way
+from ..core.verdict import Kind, Result, Verdict, refuse
+from ..evidence.record import Record
+from . import edge
+from .clients import ClientConnection, Exchange, Tunnel
+from .exchanges import Exchanges, pair
+from .http_guard import JUDGED, ByteCount, GuardedHttpStream
+from .runtime import Runtime
+from .socks_guard import GENERAL_FAILURE, HOST_UNREACHABLE, NOT_ALLOWED, SocksConnect
+from .upstream_errors import verdict_for
+
+# a ClientHello that is still incomplete after this many octets is none (RFC 8446 section 4.1.2
+# bounds none, but no client sends 64 KiB; without a bound a tunnel could be used to fill memory)
+MAX_CLIENT_HELLO = 65_536
+
+
+class ClosedTunnel(layer.Layer):
+    """Ends a tunnel whose ClientHello names another target; passes nothing on."""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Start):
+            yield commands.CloseConnection(self.context.client)
+
+
+class Tunnels:
+    def __init__(self, runtime: Runtime, exchanges: Exchanges) -> None:
+        self._rt = runtime
+        self._exchanges = exchanges
+
+    # --- opening --------------------------------------------------------------------------------
+
+    async def connect(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """The `http_connect` hook."""
+        try:
+            credentials = edge.take_credentials(flow.request)
+            request = edge.http_request(flow, Way.CONNECT, credentials,
+                                        self._rt.route_fields)
+        except edge.Malformed as error:
+            verdict = refuse("protocol", Kind.MALFORMED, str(error), rule="malformed")
+            record = self._exchanges.record_malformed(flow.client_conn, client, verdict)
+            self._exchanges.answer(flow, verdict, record.id)
+            return
+        case, record_or_none = await self._open(request, client, flow.request.host)
+        if not case.verdict.allowed:
+            self._exchanges.refuse(flow, case, record_or_none)
+        else:
+            flow.metadata[JUDGED] = True
+
+    async def socks_auth(self, peer: connection.Client, client: ClientConnection,
+                         credentials: Credentials) -> bool:
+        """The `socks5_auth` hook: whether these credentials are an account's."""
+        identifier, source = self._rt.gate.identifier, edge.source_of(peer)
+        who = await identifier.identify(credentials, source.ip)
+        if isinstance(who, Account):
+            client.socks_credentials = credentials
+            return True
+        self._rt.metrics.count_verdict("refuse", "identity", "credentials")
+        self._rt.recorder.both(
+            "tunnel", reason=who.detail, status=407, source_ip=source.ip, source_port=source.port,
+            connection=source.connection, way=Way.SOCKS.value, verdict="refuse",
+            rule_id="credentials", rule_ruleset="identity",
+            policy_version=self._rt.gate.policy.version)
+        return False
+
+    async def socks(self, data: SocksConnect, client: ClientConnection) -> None:
+        """The SOCKS5 CONNECT hook: sets the reply code, 0 to let it through."""
+        source = edge.source_of(data.client)
+        try:
+            host = parse_host(data.host)
+            if not 0 < data.port < 65536:
+                raise edge.Malformed(f"Port {data.port} does not exist.")
+        except (BadHost, edge.Malformed) as error:
+            verdict = refuse("protocol", Kind.MALFORMED, str(error), rule="malformed")
+            self._exchanges.record_malformed(data.client, client, verdict)
+            data.reply_code = GENERAL_FAILURE
+            return
+        scheme = "http" if data.port == 80 else "https"
+        request = Request(Way.SOCKS, "CONNECT", scheme, host, data.port, "", source,
+                          credentials=client.socks_credentials)
+        case, record = await self._open(request, client, data.host)
+        if case.verdict.allowed:
+            data.reply_code = 0
+            return
+        kind = case.verdict.kind
+        assert kind is not None
+        data.reply_code = {Kind.NO_SUCH_HOST: HOST_UNREACHABLE, Kind.FAULT: GENERAL_FAILURE,
+                           Kind.EVIDENCE: GENERAL_FAILURE}.get(kind, NOT_ALLOWED)
+        if record is not None:
+            self._rt.recorder.close(record, 0.0, outcome="failure", reason=case.verdict.detail,
+                                    status=kind.status)
+
+    async def _open(self, request: Request, client: ClientConnection,
+                    dialled: str) -> tuple[Case, Record | None]:
+        """Judge, record, wait, and on an allow make the tunnel known."""
+        rt = self._rt
+        case, record = await self._exchanges.judge_and_record(request, None, "tunnel")
+        if not case.verdict.allowed:
+            return case, record
+        assert record is not None and case.account is not None
+        if case.verdict.result is Result.PACE:
+            refused = await self._exchanges.pace(case)
+            if refused is not None:
+                rt.gate.store.release(case.charges)
+                case.verdict = refused
+                return case, record
+        exchange = Exchange(record, case.account, case.request.host, request.port,
+                            time.monotonic(), case.charges)
+        client.tunnel = Tunnel(exchange, request.way, case.account.inspect, ByteCount())
+        GuardedHttpStream.tunnel_bytes[client.id] = client.tunnel.count
+        rt.clients.bind(client, case.account.id)
+        client.approved[(dialled, request.port)] = case.account
+        rt.metrics.tunnels.inc()
+        return case, record
+
+    def connect_failed(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
+        """The `http_connect_error` hook: the dial failed after we had allowed the tunnel."""
+        tunnel = client.tunnel
+        if tunnel is None or flow.response is None or flow.response.status_code != 502:
+            return
+        exchange = tunnel.exchange
+        if client.dial_refused:
+            verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
+            client.dial_refused = ""
+        else:
+            verdict = verdict_for(flow.response.text or "", exchange.host.text, connected=False)
+        assert verdict.kind is not None
+        self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
+        self._exchanges.answer(flow, verdict, exchange.record.id)
+        self.close(client, reason=verdict.detail, status=verdict.kind.status)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    async def next_layer(self, nextlayer: layer.NextLayer, client: ClientConnection) -> None:
+        """The `next_layer` hook: looks at the first octets inside a tunnel.
+
+        Raises AddonHalt, which keeps mitmproxy's own addon from choosing, while a ClientHello is
+        incomplete.
+        """
+        context, tunnel = nextlayer.context, client.tunnel
+        if tunnel is None or not isinstance(context.layers[-1], HttpStream | modes.Socks5Proxy):
+            return
+        data = nextlayer.data_client()
+        if not starts_like_tls_record(data):
+            return
+        try:
+            hello = parse_client_hello(data)
+        except ValueError:
+            if not tunnel.inspect:  # not TLS after all: octets like any other
+                nextlayer.layer = tcp.TCPLayer(context, ignore=True)
+            return
+        if hello is None and len(data) < MAX_CLIENT_HELLO:
+            raise exceptions.AddonHalt
+        sni = hello.sni if hello is not None else None
+        # the target sees the name that was judged, whatever the client says inside
+        verdict = await self._judge_sni(sni, tunnel, context.client) if sni else None
+        if verdict is not None and not tunnel.inspect:
+            tunnel.ended = verdict.detail
+            nextlayer.layer = ClosedTunnel(context)
+        elif not tunnel.inspect:
+            nextlayer.layer = tcp.TCPLayer(context, ignore=True)
+        else:
+            # a disagreement is answered with 421 once the client can read it, in the first request
+            context.server.sni = sni if verdict is None else tunnel.exchange.host.text
+
+    async def _judge_sni(self, sni: str, tunnel: Tunnel,
+                         client: connection.Client) -> Verdict | None:
+        """None if the server name and the tunnel's target agree, and the name is permitted."""
+        rt, exchange = self._rt, tunnel.exchange
+        try:
+            host = parse_host(sni)
+        except BadHost as error:
+            verdict = refuse("protocol", Kind.MISDIRECTED, str(error), rule="names-agree")
+        else:
+            if host == exchange.host:
+                return None
+            opened = parse_host(exchange.record.destination_domain
+                                or exchange.record.destination_ip)
+            request = Request(tunnel.way, "CONNECT", "https", opened, exchange.port, "",
+                              edge.source_of(client), names=(Name("SNI", host),))
+            case = await rt.gate.judge(request, exchange.account, charge=False)
+            if case.verdict.allowed:
+                tunnel.exchange = replace(exchange, host=case.request.host)
+                return None
+            verdict = case.verdict
+        rt.recorder.both(
+            "tls-failure", reason=verdict.detail, status=verdict.kind.status if verdict.kind else 0,
+            user_id=exchange.account.id, source_ip=exchange.record.source_ip,
+            source_port=exchange.record.source_port, connection=client.id,
+            destination_domain=exchange.host.text, destination_port=exchange.port,
+            tls_server_name=sni, verdict="refuse", rule_id=verdict.rule,
+            rule_ruleset=verdict.control, rule_reference=verdict.clause,
+            policy_version=rt.gate.policy.version)
+        return verdict
+
+    # --- ending ---------------------------------------------------------------------------------
+
+    def close(self, client: ClientConnection, *, reason: str = "", status: int = 200) -> None:
+        """Close the record of a tunnel that is over, and give back what it held."""
+        tunnel = client.tunnel
+        if tunnel is None:
+            return
+        client.tunnel = None
+        rt, exchange = self._rt, tunnel.exchange
+        GuardedHttpStream.tunnel_bytes.pop(client.id, None)
+        rt.gate.store.release(exchange.charges)
+        rt.metrics.tunnels.dec()
+        rt.metrics.bytes.labels("up").inc(tunnel.count.up)
+        rt.metrics.bytes.labels("down").inc(tunnel.count.down)
+        reason = tunnel.ended or reason
+        rt.recorder.close(
+            exchange.record, time.monotonic() - exchange.started,
+            outcome="failure" if reason else "success", reason=reason, status=status,
+            request_bytes=tunnel.count.up, response_bytes=tunnel.count.down,
+            egress=tunnel.egress, dialled=tunnel.peer[0])
+
+    def tls_failed(self, side: str, conn: connection.Connection, client: ClientConnection) -> None:
+        """The `tls_failed_*` hooks."""
+        rt, tunnel = self._rt, client.tunnel
+        rt.metrics.tls_failures.labels(side).inc()
+        known: dict[str, Any] = {"connection": client.id,
+                                 "policy_version": rt.gate.policy.version}
+        if tunnel is not None:
+            record = tunnel.exchange.record
+            known |= {"user_id": record.user_id, "source_ip": record.source_ip,
+                      "source_port": record.source_port,
+                      "destination_domain": record.destination_domain,
+                      "destination_ip": record.destination_ip,
+                      "destination_port": record.destination_port}
+        elif side == "client" and conn.peername:
+            known |= {"source_ip": conn.peername[0], "source_port": conn.peername[1]}
+        rt.recorder.both("tls-failure", reason=f"{side}: {conn.error}",
+                         tls_server_name=conn.sni or "", **known)
+
+    def connected(self, server: connection.Server, client: ClientConnection) -> None:
+        """The `server_connected` hook: which address and port of ours the target sees."""
+        if client.tunnel is not None:
+            client.tunnel.egress, client.tunnel.peer = pair(server.sockname), pair(server.peername)
+
+
