@@ -48,16 +48,22 @@ async def run(service: Service, *, set_options: tuple[str, ...] = (),
     """Run until a signal. `port` overrides that of the first HTTP listener."""
     opts = options.Options()
     serving = ServeMaster(opts)
-    serving.addons.add(
-        proxyserver.Proxyserver(), disable_h2c.DisableH2C(), next_layer.NextLayer(),
-        tlsconfig.TlsConfig(), errorcheck.ErrorCheck())
     try:
-        opts.set(*set_options)
+        # before the addons, which read them when they are configured; those that an addon is yet
+        # to define wait for it
+        opts.set(*set_options, defer=True)
     except exceptions.OptionsError as error:
         print(f"outbounds serve: --set: {error}", file=sys.stderr)
         return 2
-    serving.addons.add(Outbounds(service))
-    # last: this is what configures the addons, and ours reads the others' options then
+    # Outbounds before NextLayer, as a script is: what is inside a tunnel is its choice first
+    serving.addons.add(
+        proxyserver.Proxyserver(), Outbounds(service), disable_h2c.DisableH2C(),
+        next_layer.NextLayer(), tlsconfig.TlsConfig(), errorcheck.ErrorCheck())
+    if opts.deferred:
+        print(f"outbounds serve: --set: unknown option {next(iter(opts.deferred))}; "
+              "`mitmdump --options` lists them", file=sys.stderr)
+        return 2
+    # last: this is what configures the addons
     listeners = service.settings.service.listen
     opts.update(
         mode=[_mode(listen.mode, listen.host, listen.port if port is None or index else port)

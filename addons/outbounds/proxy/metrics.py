@@ -21,7 +21,8 @@ from prometheus_client import (
 MICRO = (5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0, 10.0)
 MILLI = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 2.0)
 
-disable_created_metrics()  # a second series for each counter, which nobody reads
+# a second series for each counter, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:

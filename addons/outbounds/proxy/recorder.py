@@ -54,8 +54,9 @@ class Recorder:
         started = time.perf_counter()
         try:
             await self._client.commit(self._encoder.encode(record, target))
-        except EvidenceUnavailable:
-            self._metrics.evidence_failures.inc()
+        except BaseException as error:  # cancelled, too: the caller then refuses, or is no more
+            if isinstance(error, EvidenceUnavailable):
+                self._metrics.evidence_failures.inc()
             # should the opening have arrived after all, it must not look as if it was acted on
             self.close(record, time.perf_counter() - started, outcome="failure", status=503,
                        reason="the opening record was not acknowledged; refused")

@@ -162,6 +162,9 @@ class Tunnels:
         context, tunnel = nextlayer.context, client.tunnel
         if tunnel is None or not isinstance(context.layers[-1], HttpStream | modes.Socks5Proxy):
             return
+        if nextlayer.layer is not None:
+            raise RuntimeError(f"{type(nextlayer.layer).__name__} was chosen before we were asked; "
+                               "Outbounds must come before mitmproxy's NextLayer")
         data = nextlayer.data_client()
         if not starts_like_tls_record(data):
             return
