@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -64,5 +65,10 @@ def _first_run(service: Service, port: int | None) -> None:
     click.echo(
         f"TLS of this account is opened and inspected (consent recorded: {account.consent}).\n"
         f"Its clients must trust the certificate authority {certificate}\n"
-        "For an account without inspection: outbounds accounts add NAME "
+        f"For an account without inspection: {_command()} accounts add NAME "
         f"--config {service.settings.folder}\n", err=True)
+
+
+def _command() -> str:
+    """How this command can be called again from the same shell."""
+    return "outbounds" if shutil.which("outbounds") else sys.argv[0]

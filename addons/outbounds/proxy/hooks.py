@@ -130,7 +130,8 @@ class Outbounds:
         try:
             await self.running_service().start()
         except Exception as error:  # half started is not started
-            logger.critical("Outbounds cannot start: %s", error, exc_info=error)
+            logger.critical("Outbounds cannot start: %s", error,
+                            exc_info=None if isinstance(error, StartError) else error)
             ctx.master.shutdown()
 
     def done(self) -> Awaitable[None] | None:

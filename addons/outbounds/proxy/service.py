@@ -181,8 +181,12 @@ class Service:
         if not self.accounts.count() and not settings.identity.htpasswd:
             logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
                            "outbounds accounts add NAME --config %s", settings.folder)
-        logger.info("Outbounds %s enforces policy %s from %s.", __version__,
-                    settings.policy.version[:12], settings.folder)
+        proxyserver = ctx.master.addons.get("proxyserver")
+        logger.info("Outbounds %s enforces policy %s from %s; listening on %s; "
+                    "metrics on http://%s:%d/metrics.", __version__,
+                    settings.policy.version[:12], settings.folder,
+                    ", ".join(f"{host}:{port}" for host, port, *_ in proxyserver.listen_addrs()),
+                    place.host, place.port)
 
     async def stop(self) -> None:
         """Idempotent. Ends what is open, so that the last closing records are written."""
