@@ -115,8 +115,8 @@ def destination(case: Case) -> Asking:
     for address in case.addresses:
         reason = policy.addresses.refuses(address, request.port)
         if reason is not None and (reason.rule in NEVER_LIFTED or not case.lift(reason.rule)):
-            return refuse("destination", Kind.ADDRESS,
-                          f"{host.text} is at {address}: {reason.detail}",
+            where = host.text if host.address is not None else f"{host.text} is at {address}"
+            return refuse("destination", Kind.ADDRESS, f"{where}: {reason.detail}",
                           rule=reason.rule, clause=reason.clause)
         for hit in policy.denylist.match_address(address, request.port):
             if not _lifted(hit, case):
