@@ -23,7 +23,8 @@ from .http_guard import ByteCount
 class Exchange:
     """One request or tunnel that was let through, from its opening record to its closing one.
 
-    `started` is on the monotonic clock, in seconds; `charges` are what to give back at the end.
+    `started` is on the monotonic clock, in seconds; `dialled` is (host, port) as mitmproxy dials
+    it; `charges` are what to give back at the end.
     """
 
     record: Record
@@ -31,6 +32,7 @@ class Exchange:
     host: Host
     port: int
     started: float
+    dialled: tuple[str, int]
     charges: tuple[Charge, ...] = ()
     bytes_up: int = 0
     bytes_down: int = 0
@@ -60,6 +62,15 @@ class ClientConnection:
     approved: dict[tuple[str, int], Account] = field(default_factory=dict)
     dial_refused: str = ""  # why the last dial was refused, until its request is answered
     bound: set[str] = field(default_factory=set)  # accounts seen on this connection
+    gone: bool = False  # disconnected; what still refers to it must not let anything through
+
+    def finish(self, flow_id: str) -> Exchange | None:
+        """Take out an exchange that is over, and with it the approval of its dial."""
+        exchange = self.exchanges.pop(flow_id, None)
+        if exchange is not None and self.tunnel is None and not any(
+                other.dialled == exchange.dialled for other in self.exchanges.values()):
+            self.approved.pop(exchange.dialled, None)
+        return exchange
 
     def open_for(self, account: str) -> bool:
         """Whether a tunnel or a request of this account is under way here."""
@@ -84,15 +95,18 @@ class Clients:
     def __iter__(self) -> Iterator[ClientConnection]:
         return iter(list(self._by_id.values()))
 
-    def get(self, client_id: str) -> ClientConnection:
-        """The connection's state, made on first sight."""
-        client = self._by_id.get(client_id)
-        if client is None:
-            client = self._by_id[client_id] = ClientConnection(client_id)
+    def add(self, client_id: str) -> ClientConnection:
+        client = self._by_id[client_id] = ClientConnection(client_id)
         return client
+
+    def get(self, client_id: str) -> ClientConnection:
+        """The connection's state. One that is gone, or was never announced, may do nothing."""
+        return self._by_id.get(client_id) or ClientConnection(client_id, gone=True)
 
     def remove(self, client_id: str) -> ClientConnection | None:
         client = self._by_id.pop(client_id, None)
+        if client is not None:
+            client.gone = True
         for account in client.bound if client else ():
             connections = self._by_account[account]
             connections.discard(client_id)

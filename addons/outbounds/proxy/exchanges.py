@@ -26,6 +26,7 @@ from .upstream_errors import verdict_for
 
 NO_EVIDENCE = refuse("evidence", Kind.EVIDENCE, "This request could not be put on record.",
                      rule="evidence", retry_after=2.0)
+GONE = refuse("client", Kind.FAULT, "The client went away before its turn.", rule="client-gone")
 
 
 class Exchanges:
@@ -56,17 +57,17 @@ class Exchanges:
             self.refuse(flow, case, opened)
             return
         assert opened is not None and case.account is not None
+        await self.wait_turn(case)
+        # nothing is awaited from here on: what is checked now holds when the request goes out
+        revoked = self.revoked(case, client)
+        if revoked is not None:
+            self.answer(flow, revoked, opened.id)
+            self._close(opened, case.verdict.wait, revoked)
+            return
         exchange = Exchange(opened, case.account, case.request.host, request.port,
-                            time.monotonic())
+                            time.monotonic(), (flow.request.host, flow.request.port))
         client.exchanges[flow.id] = exchange
         rt.clients.bind(client, case.account.id)
-        if case.verdict.result is Result.PACE:
-            refused = await self.pace(case)
-            if refused is not None:
-                client.exchanges.pop(flow.id, None)
-                self.answer(flow, refused, opened.id)
-                self._close(opened, case.verdict.wait, refused)
-                return
         self._let_through(flow, client, exchange, case.request.route_fields)
 
     async def judge_and_record(self, request: Request, bound: Account | None,
@@ -85,15 +86,25 @@ class Exchanges:
             self._rt.metrics.count_verdict("refuse", "evidence", "evidence")
             return case, None
 
-    async def pace(self, case: Case) -> Verdict | None:
-        """Wait as the verdict says; a refusal if the account lost its standing meanwhile."""
-        await asyncio.sleep(case.verdict.wait)
+    async def wait_turn(self, case: Case) -> None:
+        """Hold the request back as its verdict says."""
+        if case.verdict.result is Result.PACE:
+            await asyncio.sleep(case.verdict.wait)
+
+    def revoked(self, case: Case, client: ClientConnection) -> Verdict | None:
+        """A refusal if, since identity was asked, the account or the client is no longer there.
+
+        Between the two lie look-ups, a fetch, the record and perhaps a wait: a suspension in that
+        time found nothing open to close.
+        """
         assert case.account is not None
+        if client.gone:
+            return GONE
         current = self._rt.gate.identifier.current(case.account)
         if current is None or not current.standing.may_use:
-            return refuse("standing", Kind.SUSPENDED, "This account was suspended while the "
-                          "request waited for its turn.", rule="suspended",
-                          clause=case.policy.suspended_clause)
+            return refuse("standing", Kind.SUSPENDED,
+                          "This account was suspended while the request was being decided.",
+                          rule="suspended", clause=case.policy.suspended_clause)
         return None
 
     def _let_through(self, flow: http.HTTPFlow, client: ClientConnection,
@@ -106,7 +117,7 @@ class Exchanges:
         if upgrade and upgrade.lower() != "websocket":
             # RFC 9110 section 7.8: ours to ignore; a 101 would open a tunnel nobody judged
             del request.headers["upgrade"]
-        client.approved[(request.host, request.port)] = exchange.account
+        client.approved[exchange.dialled] = exchange.account
         up = rt.metrics.bytes.labels("up")
 
         def count(chunk: bytes) -> bytes:
@@ -176,13 +187,13 @@ class Exchanges:
         """The `response` hook. A WebSocket goes on; it ends at `websocket_end`."""
         if flow.websocket is not None and flow.websocket.timestamp_end is None:
             return
-        exchange = client.exchanges.pop(flow.id, None)
+        exchange = client.finish(flow.id)
         if exchange is not None:
             self._closed(flow, exchange, "success", "")
 
     def failed(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
         """The `error` hook: the target failed, or the client went away."""
-        exchange = client.exchanges.pop(flow.id, None)
+        exchange = client.finish(flow.id)
         if exchange is None or flow.error is None:
             return
         message = client.dial_refused or flow.error.msg

@@ -166,7 +166,7 @@ class Outbounds:
     @failing_closed_sync(_no_client)
     def client_connected(self, client: connection.Client) -> None:
         service = self.running_service()
-        service.clients.get(client.id)
+        service.clients.add(client.id)
         service.metrics.clients.inc()
 
     @failing_closed_sync(_nothing)

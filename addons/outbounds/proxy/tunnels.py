@@ -22,7 +22,7 @@ from ..core.account import Account
 from ..core.case import Case
 from ..core.destination import BadHost, parse_host
 from ..core.request import Credentials, Name, Request, Way
-from ..core.verdict import Kind, Result, Verdict, refuse
+from ..core.verdict import Kind, Verdict, refuse
 from ..evidence.record import Record
 from . import edge
 from .clients import ClientConnection, Exchange, Tunnel
@@ -120,18 +120,19 @@ class Tunnels:
         if not case.verdict.allowed:
             return case, record
         assert record is not None and case.account is not None
-        if case.verdict.result is Result.PACE:
-            refused = await self._exchanges.pace(case)
-            if refused is not None:
-                rt.gate.store.release(case.charges)
-                case.verdict = refused
-                return case, record
+        await self._exchanges.wait_turn(case)
+        # nothing is awaited from here on: what is checked now holds when the tunnel opens
+        revoked = self._exchanges.revoked(case, client)
+        if revoked is not None:
+            rt.gate.store.release(case.charges)
+            case.verdict = revoked
+            return case, record
         exchange = Exchange(record, case.account, case.request.host, request.port,
-                            time.monotonic(), case.charges)
+                            time.monotonic(), (dialled, request.port), case.charges)
         client.tunnel = Tunnel(exchange, request.way, case.account.inspect, ByteCount())
         GuardedHttpStream.tunnel_bytes[client.id] = client.tunnel.count
         rt.clients.bind(client, case.account.id)
-        client.approved[(dialled, request.port)] = case.account
+        client.approved[exchange.dialled] = case.account
         rt.metrics.tunnels.inc()
         return case, record
 
