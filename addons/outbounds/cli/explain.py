@@ -121,6 +121,9 @@ class _Known:
     def current(self, account: Account) -> Account | None:
         return self._account
 
+    def refresh(self) -> None:
+        """Nothing to look up again: the account was read a moment ago."""
+
     def identify_now(self, credentials: Credentials | None, source_ip: str) -> Account:
         return self._account
 

@@ -34,6 +34,8 @@ class Identifies(Protocol):
 
     def current(self, account: Account) -> Account | None: ...
 
+    def refresh(self) -> None: ...
+
 
 class Gate:
     def __init__(self, policy: Policy, identifier: Identifies, resolver: Resolver,
@@ -84,10 +86,13 @@ class Gate:
 
     def _bound(self, account: Account) -> Account | Unidentified:
         """The account as it stands now: it may have been suspended since the tunnel opened."""
+        self.identifier.refresh()
         current = self.identifier.current(account)
         return current if current is not None else Unidentified("This account no longer exists.")
 
     def _who_now(self, question: WhoIs) -> Account | Unidentified | None:
+        # 4 µs, so that a suspension holds from the very next request on, not from the next poll
+        self.identifier.refresh()
         return self.identifier.identify_now(question.credentials, question.source.ip)
 
     async def _who(self, question: WhoIs) -> Account | Unidentified:

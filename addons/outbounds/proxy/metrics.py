@@ -35,7 +35,8 @@ class Metrics:
             "outbounds_decision_seconds", "From request head to verdict, look-ups included.",
             buckets=MICRO, registry=registry)
         self.evidence_ack_seconds = Histogram(
-            "outbounds_evidence_ack_seconds", "From an opening record handed over to its being safe.",
+            "outbounds_evidence_ack_seconds",
+            "From handing an opening record over to its being safe on disk.",
             buckets=MILLI, registry=registry)
         self.evidence_failures = Counter(
             "outbounds_evidence_failures", "Opening records that were not acknowledged.",

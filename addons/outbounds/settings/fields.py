@@ -216,7 +216,7 @@ def _host(value: str) -> str:
 
 
 def _liftable(value: str, info: ValidationInfo) -> str:
-    """A rule that `core.controls` asks exceptions about: a fixed one, a port, a list or its line."""
+    """A rule that `core.controls` asks exceptions about: a fixed one, a port, a list or a line."""
     lists, lines = _context(info).names["list"], _context(info).lines
     kind, _, detail = value.partition(":")
     if kind == "robots" and detail:
