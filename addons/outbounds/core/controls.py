@@ -192,9 +192,11 @@ def agents(account: Account, user_agent: str) -> tuple[str, ...]:
 
     Both, so that neither changing the User-Agent nor declaring a token gets round the other.
     """
-    if account.crawler and account.crawler.lower() not in user_agent.lower():
-        return (account.crawler, user_agent) if user_agent else (account.crawler,)
-    return (user_agent,)
+    if not account.crawler:
+        return (user_agent,)
+    # even where the User-Agent has the token in it: of several words a robots.txt may well name
+    # another one ("Googlebot ExampleBot")
+    return (account.crawler, user_agent) if user_agent else (account.crawler,)
 
 
 def limits(case: Case) -> Asking:

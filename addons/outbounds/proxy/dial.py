@@ -8,7 +8,8 @@ every answer under the permission of the dial under way, and returns only what i
 permission travels in a context variable that the `server_connect` hook sets: hook and dial run in
 one task.
 
-asyncio does not ask `getaddrinfo` about IP literals; `permit` vets those itself.
+asyncio does not ask `getaddrinfo` about IP literals; `permit` vets those itself. So that a task which
+never passed `permit` cannot dial one, the loop's `create_connection` asks for the permission too.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Permission:
     account: str
     policy: Policy
     now: float
+    client: str = ""  # the client connection that is told, if the dial is refused
 
 
 _permission: ContextVar[Permission | None] = ContextVar("outbounds_dial", default=None)
@@ -94,6 +96,21 @@ def permit(permission: Permission) -> None:
     _permission.set(permission)
 
 
+def permission_for(host: Any, port: Any) -> Permission:
+    """The permission under which this task may dial `host`. Raises `DialRefused`."""
+    permission = _permission.get()
+    if permission is None:
+        raise DialRefused(f"nobody approved a connection to {host}", "unapproved-dial")
+    try:
+        name = parse_host(host if isinstance(host, str) else host.decode("ascii"))
+    except (BadHost, UnicodeError) as error:
+        raise DialRefused(str(error), "bad-host") from error
+    if name != permission.host or int(port) != permission.port:
+        raise DialRefused(f"nobody approved a connection to {name.text}, but to "
+                          f"{permission.host.text}", "unapproved-dial")
+    return permission
+
+
 AddrInfo = list[tuple[Any, ...]]
 
 
@@ -111,17 +128,8 @@ class VettedGetaddrinfo:
         if flags & socket.AI_PASSIVE:  # a listener's own address
             return list(await self._system(host, port, family=family, type=type, proto=proto,
                                            flags=flags))
-        permission = _permission.get()
-        if permission is None:
-            raise DialRefused(f"nobody approved a connection to {host}", "unapproved-dial")
-        try:
-            name = parse_host(host if isinstance(host, str) else host.decode("ascii"))
-        except (BadHost, UnicodeError) as error:
-            raise DialRefused(str(error), "bad-host") from error
-        if name != permission.host or int(port) != permission.port:
-            raise DialRefused(f"approved was {permission.host.text}, not {name.text}",
-                              "unapproved-dial")
-        found = await self._resolver.resolve(name, permission.account)
+        permission = permission_for(host, port)
+        found = await self._resolver.resolve(permission.host, permission.account)
         if isinstance(found, NoSuchHost):
             raise socket.gaierror(socket.EAI_NONAME, found.detail)
         try:
@@ -143,3 +151,12 @@ class VettedGetaddrinfo:
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.getaddrinfo = self  # type: ignore[method-assign]
+        connect = loop.create_connection
+
+        async def create_connection(factory: Any, host: Any = None, port: Any = None,
+                                    **options: Any) -> Any:
+            if host is not None:  # with `sock` it is connected already
+                permission_for(host, port)
+            return await connect(factory, host, port, **options)
+
+        loop.create_connection = create_connection  # type: ignore[assignment, method-assign]

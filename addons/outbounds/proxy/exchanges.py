@@ -19,7 +19,7 @@ from ..core.verdict import Kind, Result, Verdict, refuse
 from ..evidence.record import Record
 from . import edge
 from .clients import ClientConnection, Exchange
-from .http_guard import ANSWERED, JUDGED
+from .http_guard import ANSWERED, JUDGED, TARGET, target_of
 from .recorder import EvidenceUnavailable
 from .runtime import Runtime
 from .upstream_errors import verdict_for
@@ -127,6 +127,7 @@ class Exchanges:
 
         request.stream = count
         flow.metadata[JUDGED] = True
+        flow.metadata[TARGET] = target_of(flow)
 
     # --- refusals -------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as http_layer
 from mitmproxy.proxy.layers.http import _http2
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestData,
     RequestEndOfMessage,
     RequestProtocolError,
@@ -35,9 +36,18 @@ from .http1_guard import LINGER
 
 T = TypeVar("T")
 
-# keys of flow.metadata; the values are booleans, because flow dumps store the metadata
+# keys of flow.metadata; the values are plain, because flow dumps store the metadata
 JUDGED = "outbounds.judged"  # a verdict was reached and, if it allows, its record is on disk
 ANSWERED = "outbounds.answered"  # flow.response is our own reply: send it now
+TARGET = "outbounds.target"  # what the verdict was about: `target_of` the flow when it was reached
+
+# what the `error` hook is told where the request is no longer for that target
+SENT_ELSEWHERE = "nobody approved this target: the request was changed after the verdict"
+
+
+def target_of(flow: http.HTTPFlow) -> str:
+    request = flow.request
+    return f"{request.scheme}://{request.host}:{request.port}"
 
 
 class Unjudged(Protocol):
@@ -83,6 +93,15 @@ class GuardedHttpStream(http_layer.HttpStream):
             yield from self.answer(flow.response, complete)
             return True
         return False
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        """Only to the target that was judged. An open connection is used without any dial, so
+        the dial's own gate does not see that another addon sent the request elsewhere."""
+        if self.flow.metadata.get(TARGET) != target_of(self.flow):
+            yield from self.handle_protocol_error(ResponseProtocolError(
+                self.stream_id, SENT_ELSEWHERE, ErrorCode.CONNECT_FAILED))
+            return False
+        return (yield from super().make_server_connection())
 
     def answer(self, response: http.Response, complete: bool) -> layer.CommandGenerator[None]:
         """Send our own response and end the exchange; `complete`: the request has ended, too."""

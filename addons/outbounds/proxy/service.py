@@ -254,7 +254,8 @@ class Service:
                 name = parse_host(host)
             except BadHost as error:
                 raise DialRefused(str(error), "bad-host") from None
-            permission = Permission(name, port, account.id, self.runtime.gate.policy, time.time())
+            permission = Permission(name, port, account.id, self.runtime.gate.policy, time.time(),
+                                    client.id)
             permit(permission)
         except DialRefused as refused:
             self.metrics.dial_refusals.labels(refused.rule).inc()
@@ -262,6 +263,7 @@ class Service:
 
     def _dial_refused(self, permission: Permission, refused: DialRefused) -> None:
         self.metrics.dial_refusals.labels(refused.rule).inc()
+        self.clients.get(permission.client).dial_refused = str(refused)
 
     def _account_changed(self, account: Account | None, account_id: str) -> None:
         """An account was changed: close what is open for it if it may no longer use the service."""

@@ -15,6 +15,7 @@ from ..core.verdict import Kind, Verdict, refuse
 _TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind, detail)
     for pattern, kind, detail in (
+        (r"^nobody approved", Kind.FAULT, "This request was changed after it had been judged."),
         (r"does not resolve|no addresses|name or service not known|looking up", Kind.NO_SUCH_HOST,
          "{host} does not resolve."),
         (r"certificate verify failed|hostname mismatch", Kind.TARGET_TLS,

@@ -43,7 +43,8 @@ def protocol(file: ProtocolFile) -> Protocol:
     return Protocol(
         methods=frozenset(file.methods), ports=file.ports, tunnel_ports=file.tunnel_ports,
         port_clauses=MappingProxyType(clauses), method_clause=file.clauses.method,
-        port_clause=file.clauses.port, forge_clause=file.forged_headers.clause)
+        port_clause=file.clauses.port, forge_clause=file.forged_headers.clause,
+        refuse_route_fields=file.forged_headers.action == "refuse")
 
 
 def address_rules(file: DestinationsFile, own_ports: frozenset[int], now: float) -> AddressRules:
