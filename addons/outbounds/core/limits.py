@@ -86,6 +86,11 @@ class Exceeded:
     state: RateLimit
 
 
+# Seconds. Sums of floats round; without it, a client that waits exactly as long as it was told
+# could be refused. It is not lost: the tat that is stored is the exact one.
+TOLERANCE = 1e-6
+
+
 def gcra(tat: float, now: float, interval: float, burst: int, cost: int = 1) -> tuple[float, float]:
     """One GCRA step: (new tat, wait).
 
@@ -97,11 +102,10 @@ def gcra(tat: float, now: float, interval: float, burst: int, cost: int = 1) -> 
     start = tat if tat > now else now
     new = start + cost * interval
     wait = new - burst * interval - now
-    return new, wait if wait > 0.0 else 0.0
+    return new, wait if wait > TOLERANCE else 0.0
 
 
 def remaining(tat: float, now: float, interval: float, burst: int) -> int:
     """How many requests of cost 1 would conform at `now`."""
     ahead = tat - now if tat > now else 0.0
-    # the epsilon undoes the rounding of sums of floats: 10 - 9.999999999 is one request, not none
-    return max(0, int((burst * interval - ahead) / interval + 1e-9))
+    return min(burst, max(0, int((burst * interval - ahead + TOLERANCE) / interval)))

@@ -66,8 +66,10 @@ class Resolver:
             return known
         flight = self._flights.get(host.text)
         if flight is None:
-            if self._busy[account] >= self._per_account:
+            if self._busy.get(account, 0) >= self._per_account:
                 return await self._wait_for_a_place(host, account)
+            # here and not in the task, which begins later: others would find the place free
+            self._busy[account] += 1
             flight = asyncio.create_task(self._fly(host.text, account), name=f"dns {host.text}")
             self._flights[host.text] = flight
         # shielded: a client that leaves must not end the look-up others are waiting for
@@ -75,7 +77,7 @@ class Resolver:
 
     async def _wait_for_a_place(self, host: Host, account: str) -> Answer:
         deadline = time.monotonic() + self._timeout
-        while self._busy[account] >= self._per_account:
+        while self._busy.get(account, 0) >= self._per_account:
             if time.monotonic() >= deadline:
                 return NoSuchHost(f"Too many names are being looked up for this account; "
                                   f"{host.text} had to wait too long.")
@@ -83,7 +85,6 @@ class Resolver:
         return await self.resolve(host, account)
 
     async def _fly(self, name: str, account: str) -> Answer:
-        self._busy[account] += 1
         loop = asyncio.get_running_loop()
         thread = loop.run_in_executor(self._threads, self._lookup, name)
         # the place is given back when the thread is, not when we stop waiting for it: otherwise

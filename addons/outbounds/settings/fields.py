@@ -26,15 +26,14 @@ from pydantic import (
 )
 
 from ..core.destination import BadHost, parse_host
-from ..core.rules import NEVER_LIFTED
 from . import quantity
 from .source import Unusable, check_file
 
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7) holds 108 with its closing NUL
 
-# without those that no exception lifts (core.rules): written here, one would be believed in
-LIFTABLE = frozenset({
-    "method", "port", "forged-headers", "robots", "special-purpose", "own-address"}) - NEVER_LIFTED
+# none of core.rules.NEVER_LIFTED: an exception that is accepted and does nothing is believed in
+LIFTABLE = frozenset(
+    {"method", "port", "forged-headers", "robots", "special-purpose", "own-address"})
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _PLAN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)  # as accounts name it

@@ -91,9 +91,10 @@ class MemoryStore:
 
     def _store(self, pending: list[tuple[dict[str, float], str, float]], now: float) -> None:
         for shard, key, _ in pending:
-            if len(shard) >= self._shard_max and key not in shard:
+            if len(shard) + len(pending) > self._shard_max and key not in shard:
                 self._drop_past(shard, now)
-                if len(shard) >= self._shard_max:
+                new = {key for where, key, _ in pending if where is shard and key not in shard}
+                if len(shard) + len(new) > self._shard_max:
                     raise StoreFull(f"{len(self)} keys, all of them with a debt; raise max_keys")
         for shard, key, tat in pending:
             shard[key] = tat
