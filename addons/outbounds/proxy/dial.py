@@ -8,8 +8,8 @@ every answer under the permission of the dial under way, and returns only what i
 permission travels in a context variable that the `server_connect` hook sets: hook and dial run in
 one task.
 
-asyncio does not ask `getaddrinfo` about IP literals; `permit` vets those itself. So that a task which
-never passed `permit` cannot dial one, the loop's `create_connection` asks for the permission too.
+asyncio does not ask `getaddrinfo` about IP literals; `permit` vets those itself. So that a task
+which never passed `permit` cannot dial one, the loop's `create_connection` asks for it, too.
 """
 
 from __future__ import annotations
