@@ -47,6 +47,11 @@ class Permission:
     now: float
     client: str = ""  # the client connection that is told, if the dial is refused
 
+    def lifts(self, *rules: str) -> bool:
+        """Whether a dated exception lifts one of `rules` for this dial."""
+        return any(grant.lifts(rule, self.account, self.host, self.now)
+                   for rule in rules for grant in self.policy.grants)
+
 
 _permission: ContextVar[Permission | None] = ContextVar("outbounds_dial", default=None)
 
@@ -69,22 +74,17 @@ def is_own(address: Address) -> bool:
 
 def vet(permission: Permission, addresses: tuple[Address, ...]) -> None:
     """Raise `DialRefused` unless every address may be dialled."""
-    policy = permission.policy
-
-    def lifted(rule: str) -> bool:
-        return any(grant.lifts(rule, permission.account, permission.host, permission.now)
-                   for grant in policy.grants)
-
+    rules, port, lifts = permission.policy.addresses, permission.port, permission.lifts
     for address in addresses:
-        reason = policy.addresses.refuses(address, permission.port)
-        if reason is not None and (reason.rule in NEVER_LIFTED or not lifted(reason.rule)):
+        reason = rules.refuses(address, port)
+        if reason is not None and (reason.rule in NEVER_LIFTED or not lifts(reason.rule)):
             raise DialRefused(f"{address}: {reason.detail}", reason.rule, reason.clause)
-        for hit in policy.denylist.match_address(address, permission.port):
-            if not (lifted(hit.rule) or lifted(hit.list_id)):
+        for hit in permission.policy.denylist.match_address(address, port):
+            if not lifts(hit.rule, hit.list_id):
                 raise DialRefused(f"{address} is on the list {hit.list_id!r}", hit.rule, hit.clause)
-        rules = policy.addresses
-        if is_own(reduced(address)) and (permission.port in rules.own_ports
-                                         or not rules.granted(address, permission.port)):
+        if is_own(reduced(address)) and (
+                port in rules.own_ports
+                or not (rules.granted(address, port) or lifts("own-address"))):
             raise DialRefused(f"{address} is an address of the proxy itself", "own-address",
                               rules.clause_own)
 

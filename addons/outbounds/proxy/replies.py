@@ -115,7 +115,8 @@ def problem(verdict: Verdict, record_id: str, retry: int | None) -> bytes:
     }
     if retry is not None:
         fields["retry_after"] = retry
-    return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+    # a detail may quote octets of the request that were no UTF-8
+    return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 _PAGE = """<!doctype html>
@@ -180,18 +181,22 @@ def reason_phrase(text: str, limit: int = 200) -> str:
 
 def prefers_html(accept: str) -> bool:
     """Whether Accept (RFC 9110 section 12.5.1) ranks text/html above JSON. Absent: JSON."""
-    quality = {"text/html": 0.0, "application/problem+json": 0.0, "*/*": 0.0}
+    ranges: dict[str, float] = {}
     for item in accept.lower().split(","):
         media, *params = (part.strip() for part in item.split(";"))
-        q = 1.0
-        for param in params:
-            if param.startswith("q="):
-                try:
-                    q = float(param[2:])
-                except ValueError:
-                    q = 0.0
-        if media == "application/json":
-            media = "application/problem+json"
-        if media in quality:
-            quality[media] = max(quality[media], q)
-    return quality["text/html"] > max(quality["application/problem+json"], quality["*/*"])
+        ranges[media] = min((_quality(each[2:]) for each in params if each.startswith("q=")),
+                            default=1.0)
+
+    def best(*most_specific_first: str) -> float:
+        return next((ranges[each] for each in most_specific_first if each in ranges), 0.0)
+
+    # a client that takes anything gets JSON: a browser names text/html
+    return best("text/html", "text/*") > best(
+        "application/problem+json", "application/json", "application/*", "*/*")
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

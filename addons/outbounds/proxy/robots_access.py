@@ -33,13 +33,15 @@ class RobotsAccess:
     async def resolve(self, host: str, port: int, account_id: str) -> Sequence[str]:
         """Addresses that may be dialled. Raises BadHost, DialRefused, Unreachable."""
         name = parse_host(host)
+        policy = self._policy()
+        permission = Permission(name, port, account_id, policy, time.time())
+        for hit in policy.denylist.match(name, port, "", ""):
+            if not permission.lifts(hit.rule, hit.list_id):
+                raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
         found = await self._resolver.resolve(name, account_id)
         if isinstance(found, NoSuchHost):
             raise Unreachable(found.detail)
-        policy = self._policy()
-        for hit in policy.denylist.match(name, port, "", ""):
-            raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
-        vet(Permission(name, port, account_id, policy, time.time()), found)
+        vet(permission, found)
         return [str(address) for address in found]
 
     async def opened(self, *, url: str, account_id: str, client: str,
