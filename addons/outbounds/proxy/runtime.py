@@ -28,6 +28,7 @@ class Runtime:
     route_fields: RouteFields
     clients: Clients
     metrics: Metrics
+    starting: bool = True  # until the service is complete; listeners are open a little earlier
     _said: dict[str, float] = field(default_factory=dict)
 
     def fault(self, place: str, fault: BaseException) -> None:
@@ -38,7 +39,10 @@ class Runtime:
 
     def evidence_trouble(self, error: Exception) -> None:
         if self._may_say("evidence"):
-            logger.error("Refusing requests: %s", error)
+            # an error in the log before the start is complete makes mitmproxy exit; a client that
+            # is early, as after every restart, must not be able to bring that about
+            logger.log(logging.WARNING if self.starting else logging.ERROR,
+                       "Refusing requests: %s", error)
 
     def _may_say(self, what: str) -> bool:
         now = time.monotonic()

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,7 +29,6 @@ from ..identity.accounts_file import AccountsFile, AccountsFileError
 from ..identity.attempts import AttemptLimits, FailureRate
 from ..identity.htpasswd import Htpasswd, HtpasswdError
 from ..identity.verifier import Identifier, NetworkUse
-from ..robotstxt import Fetcher, RobotsCache
 from ..settings import Settings
 from ..settings.quantity import Rate
 from ..stores.memory import MemoryStore
@@ -47,10 +44,11 @@ from .recorder import Recorder
 from .reload import Reloader, read_settings
 from .replies import Replies
 from .resolver import Resolver
-from .robots_access import RobotsAccess
+from .robots_access import RobotsAccess, robots_cache
 from .route_fields import RouteFields
 from .runtime import Runtime
 from .sever import sever
+from .sites_tls import sites_context
 from .tunnels import Tunnels
 
 logger = logging.getLogger("outbounds")
@@ -131,10 +129,7 @@ class Service:
             on_change=self._account_changed,
             live=self.clients.live_accounts)
         access = RobotsAccess(self.resolver, recorder, lambda: gate.policy)
-        fetcher = Fetcher(
-            access.resolve, access, user_agent=self._robots_agent(),
-            ssl_context=self._tls_context(), deadline=settings.robots.fetch.timeout)
-        robots = RobotsCache(fetcher, octets=settings.robots.cache.memory)
+        robots = robots_cache(settings, access, sites_context(ctx.options))
         gate = Gate(settings.policy, identifier, self.resolver, robots, MemoryStore(), metrics)
         self.identifier = identifier
         self.runtime = Runtime(settings, gate, recorder, self.replies,
@@ -182,6 +177,7 @@ class Service:
             logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
                            "outbounds accounts add NAME --config %s", settings.folder)
         proxyserver = ctx.master.addons.get("proxyserver")
+        self.runtime.starting = False
         logger.info("Outbounds %s enforces policy %s from %s; listening on %s; "
                     "metrics on http://%s:%d/metrics.", __version__,
                     settings.policy.version[:12], settings.folder,
@@ -275,25 +271,6 @@ class Service:
                 sever(connections, client.id)
             else:
                 client.account_is_now(account)
-
-    def _robots_agent(self) -> str:
-        contact = self.settings.service.contact
-        named = f"Outbounds/{__version__}" + (f" (+{contact})" if contact else "")
-        return self.settings.robots.fetch.user_agent or named
-
-    def _tls_context(self) -> ssl.SSLContext:
-        """Verify sites as mitmproxy does: with its options, and its certificate authorities."""
-        options = ctx.options
-        context = ssl.create_default_context()
-        if options.ssl_verify_upstream_trusted_ca:
-            context.load_verify_locations(os.path.expanduser(options.ssl_verify_upstream_trusted_ca))
-        if options.ssl_verify_upstream_trusted_confdir:
-            context.load_verify_locations(
-                capath=os.path.expanduser(options.ssl_verify_upstream_trusted_confdir))
-        if options.ssl_insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
 
 def _at_once(rate: Rate) -> FailureRate:
