@@ -19,7 +19,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .. import __version__
 from ..core.account import Account
 from ..core.case import Case
 from ..core.destination import parse_host
@@ -36,8 +35,7 @@ from ..proxy.own_addresses import own_addresses
 from ..proxy.recorder import Recorder
 from ..proxy.reload import read_settings
 from ..proxy.resolver import Resolver
-from ..proxy.robots_access import RobotsAccess
-from ..robotstxt import Fetcher, RobotsCache
+from ..proxy.robots_access import RobotsAccess, robots_cache
 from ..settings import Settings, SettingsError
 from ..stores.memory import MemoryStore
 
@@ -142,9 +140,7 @@ async def _judge(settings: Settings, account: Account, requests: list[Request]) 
         pass  # then the robots control says that the fetch could not be put on record
     recorder = Recorder(evidence, Encoder(session, load_key(settings.service.data)), metrics)
     access = RobotsAccess(resolver, recorder, lambda: settings.policy)
-    agent = settings.robots.fetch.user_agent or f"Outbounds/{__version__}"
-    cache = RobotsCache(Fetcher(access.resolve, access, user_agent=agent,
-                                deadline=settings.robots.fetch.timeout))
+    cache = robots_cache(settings, access)
     gate = Gate(settings.policy, _Known(account), resolver, cache, MemoryStore(), metrics)
     cases = []
     for request in requests:

@@ -6,18 +6,32 @@ and its record is safe on disk before it goes out.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from .. import __version__
 from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
 from ..core.rules import Policy
 from ..evidence.record import Record
-from ..robotstxt import Unreachable
+from ..robotstxt import Fetcher, RobotsCache, Unreachable
+from ..settings import Settings
 from .dial import DialRefused, Permission, vet
 from .recorder import Recorder
 from .resolver import Resolver
+
+
+def robots_cache(settings: Settings, access: RobotsAccess,
+                 context: ssl.SSLContext | None = None) -> RobotsCache:
+    """The cache and its fetcher as configured; `context` None trusts the system's authorities."""
+    contact = settings.service.contact
+    agent = f"Outbounds/{__version__}" + (f" (+{contact})" if contact else "")
+    fetcher = Fetcher(access.resolve, access, ssl_context=context,
+                      user_agent=settings.robots.fetch.user_agent or agent,
+                      deadline=settings.robots.fetch.timeout)
+    return RobotsCache(fetcher, octets=settings.robots.cache.memory)
 
 
 class RobotsAccess:
