@@ -137,7 +137,8 @@ class Fetcher:
             )
         except Exception as error:
             raise Unreachable(
-                f"{url.host} was not asked for its robots.txt: the request cannot be recorded."
+                f"{url.host} was not asked for its robots.txt: the request cannot be recorded.",
+                freshness.RETRY_UNASKED,
             ) from error
         status, body, outcome = 0, Body(""), "error"
         connector = aiohttp.TCPConnector(

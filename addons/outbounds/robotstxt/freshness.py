@@ -14,6 +14,7 @@ LONGEST = 86_400.0
 
 RETRY_SHORTEST = 30.0
 RETRY_LONGEST = 600.0
+RETRY_UNASKED = 1.0  # the site was not even asked, because of a trouble of our own
 
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _UNCACHED = frozenset({"no-store", "no-cache", "private"})
