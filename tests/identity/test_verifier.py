@@ -18,7 +18,8 @@ from outbounds.identity.accounts_file import AccountsFile, AccountsFileError
 from outbounds.identity.attempts import AttemptLimits, FailureRate
 from outbounds.identity.basic import MALFORMED
 from outbounds.identity.htpasswd import Htpasswd
-from outbounds.identity.verifier import BUSY, LIMITED, NONE_SENT, WRONG, Identifier, NetworkUse
+from outbounds.identity.networks import NetworkUse
+from outbounds.identity.verifier import BUSY, LIMITED, NONE_SENT, WRONG, Identifier
 
 NOW = 1_700_000_000.0
 HOME, AWAY = "192.0.2.7", "198.51.100.9"

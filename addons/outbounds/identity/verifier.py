@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
 import secrets
 import time
@@ -45,7 +44,8 @@ from . import passwords
 from .attempts import DEFAULT_LIMITS, AttemptLimits, Attempts, source_key
 from .directory import Directory
 from .dummies import Dummies
-from .fields import Network, is_name, source_address
+from .fields import Network, is_name
+from .networks import IDENTIFY_AND_RESTRICT, NetworkUse, networks_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,17 +53,6 @@ NONE_SENT = Unidentified("This proxy needs the name and password of an account."
 WRONG = Unidentified("The name or password is wrong, or not valid from this address.")
 LIMITED = "Too many failed attempts. Try again later."
 BUSY = Unidentified("The proxy is busy checking passwords. Try again shortly.", 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkUse:
-    """`identify`: a source network stands for credentials. `restrict`: it confines the account."""
-
-    identify: bool = True
-    restrict: bool = True
-
-
-IDENTIFY_AND_RESTRICT = NetworkUse()
 
 
 @dataclass(slots=True)
@@ -131,7 +120,7 @@ class Identifier:
         proof = self._proofs.get(self._digest(credentials))
         # from outside its networks even a proven password takes the slow path, and fails there
         # as slowly as a wrong one: a quick no would tell a thief that the password is right
-        if proof is None or not self._holds(proof) or not self._inside(proof, source_ip):
+        if proof is None or not self._holds(proof) or not self._networks.admit(proof.networks, source_ip):
             return None
         return proof.account
 
@@ -153,7 +142,7 @@ class Identifier:
         outcome = await asyncio.shield(flight)
         if isinstance(outcome, Unidentified):
             return outcome
-        if not self._holds(outcome) or not self._inside(outcome, source_ip):
+        if not self._holds(outcome) or not self._networks.admit(outcome.networks, source_ip):
             self._attempts.failed(source, name, self._clock())
             return WRONG
         self._proofs[digest] = outcome
@@ -186,7 +175,7 @@ class Identifier:
         if found is None or not right:
             self._attempts.failed(source, name, self._clock())
             return WRONG
-        return _Proof(found[0], password_hash, _parsed(found[0]), generation)
+        return _Proof(found[0], password_hash, networks_of(found[0]), generation)
 
     def _lookup(self, name: str) -> tuple[Account, str] | None:
         for directory in self._directories:
@@ -202,15 +191,9 @@ class Identifier:
         found = self._lookup(proof.account.name)
         if found is None or found[1] != proof.password_hash:
             return False
-        proof.account, proof.networks = found[0], _parsed(found[0])
+        proof.account, proof.networks = found[0], networks_of(found[0])
         proof.generation = self._generation
         return True
-
-    def _inside(self, proof: _Proof, source_ip: str) -> bool:
-        if not proof.networks or not self._networks.restrict:
-            return True
-        address = source_address(source_ip)
-        return address is not None and any(address in network for network in proof.networks)
 
     def _by_network(self, source_ip: str) -> Account | Unidentified:
         if not self._networks.identify:
@@ -299,7 +282,3 @@ class Identifier:
     def close(self) -> None:
         """Stop the threads; checks that have begun run to their end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _parsed(account: Account) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(network) for network in account.networks)

@@ -28,7 +28,8 @@ from ..evidence.supervisor import CollectorProcess
 from ..identity.accounts_file import AccountsFile, AccountsFileError
 from ..identity.attempts import AttemptLimits, FailureRate
 from ..identity.htpasswd import Htpasswd, HtpasswdError
-from ..identity.verifier import Identifier, NetworkUse
+from ..identity.networks import NetworkUse
+from ..identity.verifier import Identifier
 from ..settings import Settings
 from ..settings.quantity import Rate
 from ..stores.memory import MemoryStore
