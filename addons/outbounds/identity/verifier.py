@@ -120,9 +120,10 @@ class Identifier:
         proof = self._proofs.get(self._digest(credentials))
         # from outside its networks even a proven password takes the slow path, and fails there
         # as slowly as a wrong one: a quick no would tell a thief that the password is right
-        if proof is None or not self._holds(proof) or not self._networks.admit(proof.networks, source_ip):
-            return None
-        return proof.account
+        if proof is not None and self._holds(proof) \
+                and self._networks.admit(proof.networks, source_ip):
+            return proof.account
+        return None
 
     async def identify(
         self, credentials: Credentials | None, source_ip: str
