@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import _http1
 
 from .http1_guard import GuardedHttp1Server, HeadLimits, make_body_reader
+from .http2_guard import GuardedHttp2Server
 from .http_guard import GuardedHttpStream, Unjudged
 from .socks_guard import GuardedSocks5Proxy
 
@@ -23,6 +24,7 @@ def install(limits: HeadLimits, unjudged: Unjudged) -> None:
     for module, name, guard in (
         (http_layer, "HttpStream", GuardedHttpStream),
         (http_layer, "Http1Server", GuardedHttp1Server),
+        (http_layer, "Http2Server", GuardedHttp2Server),
         (_http1, "make_body_reader", make_body_reader),
         (modes, "Socks5Proxy", GuardedSocks5Proxy),
     ):
