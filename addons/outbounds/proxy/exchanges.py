@@ -78,10 +78,13 @@ class Exchanges:
             self._rt.fault(case.verdict.control, case.fault)
         try:
             return case, await self._rt.recorder.open(case, action)
-        except EvidenceUnavailable as error:
-            self._rt.evidence_trouble(error)
+        except BaseException as error:
+            # whatever it was, nobody gets what was charged; and a tunnel's place is held for ever
             if case.taken is not None:
                 self._rt.gate.store.give_back(case.charges)
+            if not isinstance(error, EvidenceUnavailable):
+                raise
+            self._rt.evidence_trouble(error)
             case.verdict = NO_EVIDENCE
             self._rt.metrics.count_verdict("refuse", "evidence", "evidence")
             return case, None

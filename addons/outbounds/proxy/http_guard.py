@@ -14,6 +14,7 @@ It leans on mitmproxy's internals; tests/proxy/test_pins.py fails when they chan
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
 
@@ -33,6 +34,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from .http1_guard import LINGER
+
+logger = logging.getLogger("outbounds")
 
 T = TypeVar("T")
 
@@ -80,12 +83,12 @@ class GuardedHttpStream(http_layer.HttpStream):
         flow = self.flow
         if flow.request.method == "CONNECT":
             if not flow.metadata.get(JUDGED) and flow.websocket is None:
-                flow.response = self.unjudged(flow)
+                flow.response = self.no_verdict()
             return False
         if self.client_state != self.state_wait_for_request_headers:
             return False
         if not flow.metadata.get(JUDGED):
-            flow.response = self.unjudged(flow)
+            flow.response = self.no_verdict()
             flow.metadata[ANSWERED] = True
         if flow.metadata.get(ANSWERED):
             assert flow.response is not None
@@ -93,6 +96,14 @@ class GuardedHttpStream(http_layer.HttpStream):
             yield from self.answer(flow.response, complete)
             return True
         return False
+
+    def no_verdict(self) -> http.Response:
+        """Never raises: an exception here would leave the client hanging."""
+        try:
+            return self.unjudged(self.flow)
+        except Exception as fault:
+            logger.error("No reply could be made; answered with a bare 503.", exc_info=fault)
+            return http.Response.make(503, b"", {"Retry-After": "1"})
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Only to the target that was judged. An open connection is used without any dial, so

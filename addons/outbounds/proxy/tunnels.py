@@ -120,9 +120,13 @@ class Tunnels:
         if not case.verdict.allowed:
             return case, record
         assert record is not None and case.account is not None
-        await self._exchanges.wait_turn(case)
-        # nothing is awaited from here on: what is checked now holds when the tunnel opens
-        revoked = self._exchanges.revoked(case, client)
+        try:
+            await self._exchanges.wait_turn(case)
+            # nothing is awaited from here on: what is checked now holds when the tunnel opens
+            revoked = self._exchanges.revoked(case, client)
+        except BaseException:
+            rt.gate.store.release(case.charges)
+            raise
         if revoked is not None:
             rt.gate.store.release(case.charges)
             case.verdict = revoked
