@@ -22,6 +22,7 @@ accounts: accounts.db
 cache: 5min
 failures: {per_source: 30/min, per_name: 10/min}
 networks: {identify: true, restrict: true}
+clause: P-robots
 """,
     "plans.yaml": """\
 standing: {clause: S-suspend}

@@ -30,7 +30,7 @@ def identity(case: Case) -> Asking:
     if isinstance(who, Unidentified):
         return refuse(
             "identity", Kind.UNAUTHENTICATED, who.detail, rule="credentials",
-            retry_after=who.retry_after,
+            clause=case.policy.identity_clause, retry_after=who.retry_after,
         )
     case.account = who
     return None

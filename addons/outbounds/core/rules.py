@@ -83,6 +83,7 @@ class Policy:
     addresses: AddressRules
     robots: RobotsPolicy
     grants: tuple[Grant, ...] = ()
+    identity_clause: str = ""
     suspended_clause: str = ""
 
     def limits_of(self, account: Account) -> tuple[Limit, ...]:

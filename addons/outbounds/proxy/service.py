@@ -11,11 +11,12 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from mitmproxy import connection, ctx, http
+from mitmproxy.proxy.mode_specs import ProxyMode
 
 from .. import __version__
 from ..core.account import Account
@@ -148,6 +149,7 @@ class Service:
         """Raises OSError, EvidenceUnavailable, StartError."""
         settings = self.settings
         assert self.runtime is not None and self._evidence is not None
+        _only_judged_modes(ctx.options.mode)
         self._adopt(settings)
         if settings.evidence.collector == "spawn":
             self._collector = CollectorProcess(
@@ -272,6 +274,15 @@ class Service:
                 sever(connections, client.id)
             else:
                 client.account_is_now(account)
+
+
+def _only_judged_modes(modes: Sequence[str]) -> None:
+    """Raises StartError for a mode whose traffic no hook of ours would see, or not as a request."""
+    for mode in modes:
+        kind = ProxyMode.parse(mode).type_name
+        if kind not in ("regular", "socks5"):
+            raise StartError(f"mitmproxy's mode {kind!r} ({mode}) is not enforced; run Outbounds "
+                             "with regular and socks5 only")
 
 
 def _at_once(rate: Rate) -> FailureRate:

@@ -132,6 +132,7 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
         addresses=build.address_rules(destinations, own_ports, now),
         robots=build.robots(robots),
         grants=build.exceptions(exceptions),
+        identity_clause=identity.clause,
         suspended_clause=plans.standing.clause,
     )
     clauses = {clause.id: clause for file in catalogue if file for clause in file.clauses}

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from .fields import (
     NOT_EMPTY,
     Address,
+    ClauseRef,
     Contact,
     DataFolder,
     Duration,
@@ -107,6 +108,7 @@ class Networks(Strict):
 class Identity(Strict):
     """config/identity.yaml. `cache` seconds is how long a verified password is remembered."""
 
+    clause: ClauseRef
     realm: HeaderText
     accounts: InData
     htpasswd: tuple[Htpasswd, ...] = ()
