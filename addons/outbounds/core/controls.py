@@ -32,7 +32,7 @@ def identity(case: Case) -> Asking:
             "identity", Kind.UNAUTHENTICATED, who.detail, rule="credentials",
             clause=case.policy.identity_clause, retry_after=who.retry_after,
         )
-    case.account = who
+    case.account = _of_kind(who, Account)
     return None
 
 
@@ -110,6 +110,8 @@ def destination(case: Case) -> Asking:
         found: tuple[Address, ...] | NoSuchHost = yield AddressesOf(host, case.account)
         if isinstance(found, NoSuchHost):
             return refuse("destination", Kind.NO_SUCH_HOST, found.detail, rule="dns")
+        if not found:
+            raise ValueError(f"{host.text} was said to resolve, but to no address")
         case.addresses = found
     # every address, not only the first: if that one is dead, the next will be dialled
     for address in case.addresses:
@@ -220,8 +222,15 @@ def limits(case: Case) -> Asking:
                       f"{limit.window:g} s for each {limit.per.value}.")
         return refuse("limits", Kind.LIMIT, detail, rule=limit.id, clause=limit.clause,
                       retry_after=outcome.retry_after, rate_limit=outcome.state)
-    case.taken = outcome
+    case.taken = _of_kind(outcome, Taken)
     return None
+
+
+def _of_kind[T](answer: T, kind: type[T]) -> T:
+    """The answer. Raises TypeError where it is none: that nothing was refused is no permission."""
+    if not isinstance(answer, kind):
+        raise TypeError(f"an answer of type {type(answer).__name__}, not {kind.__name__}")
+    return answer
 
 
 def limit_key(per: Per, account: Account, host: Host) -> str:
