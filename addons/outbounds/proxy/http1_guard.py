@@ -93,6 +93,9 @@ class GuardedHttp1Server(_http1.Http1Server):
             return
         self.heads_read += 1
         lines = [bytes(line) for line in head]
+        # a WebSocket's URI as aiohttp sends it to a proxy; the handshake is an http request all
+        # the same (RFC 6455 section 4.1), and mitmproxy knows no such scheme
+        lines[0] = _WS_TARGET.sub(rb"\1http://", lines[0])
         try:
             self.request = request = http1.read_request_head(lines)
             expected_body_size = http1.expected_http_body_size(request)
@@ -171,10 +174,15 @@ def head_flaw(request: http.Request, lines: list[bytes],
         return Kind.MALFORMED, "Host is missing."  # RFC 9112 section 3.2
     if _CONTROL.search(lines[0]):
         return Kind.MALFORMED, "The request target holds a control character."
+    if request.method == "CONNECT" and not _AUTHORITY_FORM.fullmatch(lines[0].split()[1]):
+        return Kind.MALFORMED, "The target of a CONNECT is not host:port."
     return None
 
 
+_WS_TARGET = re.compile(rb"^(GET )ws://", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# RFC 9112 section 3.2.3; mitmproxy takes whatever int() does: full-width digits, 4_43, +443
+_AUTHORITY_FORM = re.compile(rb"[\x21-\x7e]+:[0-9]{1,5}")
 
 
 class TrailerlessChunkedReader:
