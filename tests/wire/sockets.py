@@ -134,12 +134,14 @@ class TcpOrigin:
     serve: Callable[[TcpOrigin, socket.socket], None]
     host: str = "127.0.0.1"
     port: int = 0
-    peers: list[tuple[str, int]] = field(default_factory=list)
+    peers: list[tuple[Any, ...]] = field(default_factory=list)
     received: list[bytearray] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
 
     def __enter__(self) -> TcpOrigin:
-        self._listener = socket.create_server((self.host, self.port))
+        self._listener = socket.create_server(
+            (self.host, self.port),
+            family=socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
         return self

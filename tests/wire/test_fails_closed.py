@@ -204,9 +204,9 @@ def test_a_fault_in_a_control_refuses_on_every_way_in(bench: Bench, control: str
 
 
 @pytest.mark.parametrize(("key", "control"), [
-    ("MemoryStore.take", "limits"), ("MemoryStore.take garbage", "decision"),
+    ("MemoryStore.take", "limits"), ("MemoryStore.take garbage", "limits"),
     ("RobotsCache.peek", "robots"), ("RobotsCache.peek garbage", "robots"),
-    ("Identifier.identify_now", "identity"), ("Identifier.identify_now garbage", "decision"),
+    ("Identifier.identify_now", "identity"), ("Identifier.identify_now garbage", "identity"),
 ])
 def test_a_broken_part_refuses(bench: Bench, key: str, control: str) -> None:
     """Whether it raises or answers nonsense that no control understands."""

@@ -274,4 +274,7 @@ class Outbounds:
         service = self.running_service()
         service.tunnels.connected(data.server, service.clients.get(data.client.id))
 
-
+    @failing_closed_sync(_nothing)
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        service = self.running_service()
+        service.tunnels.socks_failed(data.server, service.clients.get(data.client.id))

@@ -156,6 +156,21 @@ class Tunnels:
         self._exchanges.answer(flow, verdict, exchange.record.id)
         self.close(client, reason=verdict.detail, status=verdict.kind.status)
 
+    def socks_failed(self, server: connection.Server, client: ClientConnection) -> None:
+        """The `server_connect_error` hook: a SOCKS5 tunnel has no other sign that its dial failed;
+        a CONNECT is closed in `connect_failed`."""
+        tunnel = client.tunnel
+        if tunnel is None or tunnel.way is not Way.SOCKS or tunnel.egress[1]:
+            return
+        if client.dial_refused:
+            verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
+            client.dial_refused = ""
+        else:
+            verdict = verdict_for(server.error or "", tunnel.exchange.host.text, connected=False)
+        assert verdict.kind is not None
+        self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
+        self.close(client, reason=verdict.detail, status=verdict.kind.status)
+
     # --- inside ---------------------------------------------------------------------------------
 
     async def next_layer(self, nextlayer: layer.NextLayer, client: ClientConnection) -> None:
