@@ -70,10 +70,12 @@ class Answer:
 
 
 class Dialogue:
-    """A connection to the proxy that is used again and again."""
+    """A connection to the proxy, from the loopback address `source`, that is used again and
+    again."""
 
-    def __init__(self, port: int, *, seconds: float = 10.0) -> None:
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), seconds)
+    def __init__(self, port: int, *, source: str = "127.0.0.1", seconds: float = 10.0) -> None:
+        self.socket: socket.socket = socket.create_connection(
+            ("127.0.0.1", port), seconds, source_address=(source, 0))
         self._parser = h11.Connection(h11.CLIENT)
 
     def close(self) -> None:

@@ -51,8 +51,8 @@ class Stage:
         """host:port"""
         return f"{host}:{getattr(self, kind).port}"
 
-    def dialogue(self) -> Dialogue:
-        return Dialogue(self.proxy.port)
+    def dialogue(self, source: str = "127.0.0.1") -> Dialogue:
+        return Dialogue(self.proxy.port, source=source)
 
     @contextmanager
     def inspected(self, host: str = "site.test", kind: str = "tls", *, name: str = "alice",

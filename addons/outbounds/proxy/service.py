@@ -107,6 +107,7 @@ class Service:
             "onboarding": False,  # mitm.it is answered to anyone, unrecorded
             "block_global": False,  # who may connect is for identity to say
             "proxyauth": None,  # two gatekeepers would contradict each other
+            "proxy_debug": False,  # logs every octet that clients send, their passwords included
             "store_streamed_bodies": False,
         }
         ctx.options.update_known(**wanted)

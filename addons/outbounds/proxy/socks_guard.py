@@ -14,10 +14,19 @@ from mitmproxy import connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import modes
 
+from ..core.verdict import Kind
+from .http1_guard import MalformedRequest, OutboundsMalformedHook
 from .http_guard import GuardedHttpStream
 
 # RFC 1928 section 6
 GENERAL_FAILURE, NOT_ALLOWED, HOST_UNREACHABLE = 0x01, 0x02, 0x04
+
+# what a handshake that mitmproxy's parser refuses amounts to, by the code of its reply
+_FLAWS = {
+    modes.SOCKS5_METHOD_NO_ACCEPTABLE_METHODS: "No SOCKS5 method is offered that is accepted here.",
+    modes.SOCKS5_REP_COMMAND_NOT_SUPPORTED: "This is no SOCKS5 CONNECT request.",
+    modes.SOCKS5_REP_ADDRESS_TYPE_NOT_SUPPORTED: "This SOCKS5 address type does not exist.",
+}
 
 
 @dataclass
@@ -55,15 +64,32 @@ class GuardedSocks5Proxy(modes.Socks5Proxy):
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed):
+            if self.buf:
+                yield from self.malformed("The SOCKS5 handshake breaks off.")
             yield commands.CloseConnection(event.connection)
         else:
             yield from super()._handle_event(event)
 
+    def malformed(self, detail: str) -> layer.CommandGenerator[None]:
+        """Put it on record. SOCKS5 has no words for a reply."""
+        self.buf = b""
+        yield OutboundsMalformedHook(
+            MalformedRequest(self.context.client, Kind.MALFORMED, detail))
+
+    def socks_err(self, message: str, reply_code: int | None = None
+                  ) -> layer.CommandGenerator[None]:
+        # mitmproxy's messages repeat the octets they are about, which may hold a password
+        flaw = _FLAWS.get(reply_code) if reply_code is not None else None
+        if flaw is not None:
+            yield from self.malformed(flaw)
+        yield from super().socks_err(flaw or message, reply_code)
+
     def state_greet(self) -> layer.CommandGenerator[None]:
-        if len(self.buf) < 2 or len(self.buf) < 2 + self.buf[1]:
-            return
-        if self.buf[0] != modes.SOCKS5_VERSION:
+        if self.buf[:1] not in (b"", bytes([modes.SOCKS5_VERSION])):
+            yield from self.malformed("This is not SOCKS5.")
             yield from self.socks_err("Not SOCKS5.")
+            return
+        if len(self.buf) < 2 or len(self.buf) < 2 + self.buf[1]:
             return
         offered = self.buf[2 : 2 + self.buf[1]]
         if modes.SOCKS5_METHOD_USER_PASSWORD_AUTHENTICATION in offered:
