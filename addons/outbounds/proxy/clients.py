@@ -60,6 +60,7 @@ class ClientConnection:
     socks_credentials: Credentials | None = None
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by flow id
     approved: dict[tuple[str, int], Account] = field(default_factory=dict)
+    severed: str = ""  # why we ended the connection, "" if we did not
     dial_refused: str = ""  # why the last dial was refused, until its request is answered
     bound: set[str] = field(default_factory=set)  # accounts seen on this connection
     gone: bool = False  # disconnected; what still refers to it must not let anything through

@@ -202,7 +202,8 @@ class Exchanges:
             return
         message = client.dial_refused or flow.error.msg
         if _client_left(flow.error.msg):
-            self._closed(flow, exchange, "failure", "the client ended the exchange")
+            self._closed(flow, exchange, "failure",
+                         client.severed or "the client ended the exchange")
             return
         if client.dial_refused:
             verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
@@ -221,7 +222,7 @@ class Exchanges:
         for exchange in client.exchanges.values():
             self._rt.recorder.close(
                 exchange.record, time.monotonic() - exchange.started, outcome="failure",
-                reason=reason, request_bytes=exchange.bytes_up,
+                reason=client.severed or reason, request_bytes=exchange.bytes_up,
                 response_bytes=exchange.bytes_down)
         client.exchanges.clear()
 

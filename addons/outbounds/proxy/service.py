@@ -270,8 +270,10 @@ class Service:
         connections = ctx.master.addons.get("proxyserver").connections
         for client in self.clients.of_account(account_id):
             if account is None or not account.standing.may_use:
+                standing = account.standing.value if account is not None else "removed"
+                client.severed = f"the account was {standing}"
                 if client.tunnel is not None:
-                    client.tunnel.ended = "the account was suspended"
+                    client.tunnel.ended = client.severed
                 sever(connections, client.id)
             else:
                 client.account_is_now(account)
