@@ -161,6 +161,8 @@ def head_flaw(request: http.Request, lines: list[bytes],
     if len(lines) - 1 > limits.max_fields:
         return (Kind.HEAD_TOO_LARGE,
                 f"The request head has more than {limits.max_fields} fields.")
+    if request.http_version not in ("HTTP/1.0", "HTTP/1.1"):
+        return Kind.MALFORMED, "The request is not in HTTP/1.0 or HTTP/1.1."
     hosts = 0
     for name, value in request.headers.fields:
         # RFC 9110 section 5.5: NUL, CR and LF in a value are dangerous; obs-fold arrives as CRLF

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from mitmproxy import connection, exceptions, http
-from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers import modes, tcp
-from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.proxy.layers import modes, tcp, tls
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
 from mitmproxy.proxy.layers.tls import parse_client_hello
 
 from ..core.account import Account
@@ -27,6 +26,7 @@ from ..evidence.record import Record
 from . import edge
 from .clients import ClientConnection, Exchange, Tunnel
 from .exchanges import Exchanges, pair
+from .first_octets import First, recognise
 from .http_guard import JUDGED, ByteCount, GuardedHttpStream
 from .runtime import Runtime
 from .socks_guard import GENERAL_FAILURE, HOST_UNREACHABLE, NOT_ALLOWED, SocksConnect
@@ -176,17 +176,32 @@ class Tunnels:
     async def next_layer(self, nextlayer: layer.NextLayer, client: ClientConnection) -> None:
         """The `next_layer` hook: looks at the first octets inside a tunnel.
 
-        Raises AddonHalt, which keeps mitmproxy's own addon from choosing, while a ClientHello is
-        incomplete.
+        An inspected tunnel carries HTTP or nothing: left to mitmproxy, whatever does not begin
+        like a usual request would go to the target unjudged, and `get / HTTP/1.1` or an empty
+        line in front is enough for that, while most servers take it for a request all the same.
+
+        Raises AddonHalt, which keeps mitmproxy's own addon from choosing, while it cannot be told
+        yet, or a ClientHello is incomplete.
         """
         context, tunnel = nextlayer.context, client.tunnel
-        if tunnel is None or not isinstance(context.layers[-1], HttpStream | modes.Socks5Proxy):
+        if tunnel is None:
             return
         if nextlayer.layer is not None:
             raise RuntimeError(f"{type(nextlayer.layer).__name__} was chosen before we were asked; "
                                "Outbounds must come before mitmproxy's NextLayer")
+        if isinstance(context.layers[-1], tls.ClientTLSLayer):
+            nextlayer.layer = HttpLayer(context, HTTPMode.transparent)
+            return
+        if not isinstance(context.layers[-1], HttpStream | modes.Socks5Proxy):
+            return
         data = nextlayer.data_client()
-        if not starts_like_tls_record(data):
+        first = recognise(data, bool(nextlayer.data_server()))
+        if first is First.TLS_YET or (first is First.HTTP_YET and not tunnel.inspect):
+            raise exceptions.AddonHalt
+        if first is not First.TLS:
+            nextlayer.layer = (HttpLayer(context, HTTPMode.transparent)
+                               if tunnel.inspect or first is First.HTTP
+                               else tcp.TCPLayer(context, ignore=True))
             return
         try:
             hello = parse_client_hello(data)
