@@ -36,12 +36,14 @@ class Seen:
 
 @dataclass
 class Origin:
-    """`handler` answers what `routes` does not; `robots` is the robots.txt, None for 404."""
+    """`handler` answers requests; `robots` is the robots.txt, None for 404, unless
+    `robots_handler` answers for it."""
 
     port: int
     robots: str | None = None
     tls: ssl.SSLContext | None = None
     handler: Handler | None = None
+    robots_handler: Handler | None = None
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
 
@@ -75,6 +77,8 @@ class Origin:
         seen = Seen(request.method, request.path_qs, list(request.headers.items()))
         self.seen.append(seen)
         if request.path == "/robots.txt":
+            if self.robots_handler is not None:
+                return await self.robots_handler(request)
             if self.robots is None:
                 return web.Response(status=404, text="no robots here")
             return web.Response(text=self.robots)
