@@ -283,7 +283,7 @@ else:
 
 
 def raw(port: int, data: bytes, *, seconds: float = 5.0, half_close: bool = False) -> bytes:
-    """Send octets, return all that comes back until the peer closes or nothing comes for a while."""
+    """Send octets; all that comes back until the peer closes or nothing comes for a while."""
     with closing(socket.create_connection(("127.0.0.1", port), seconds)) as peer:
         peer.sendall(data)
         if half_close:
