@@ -20,7 +20,9 @@ _TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = tuple(
          "{host} does not resolve."),
         (r"certificate verify failed|hostname mismatch", Kind.TARGET_TLS,
          "The certificate of {host} cannot be verified."),
-        (r"openssl|does not speak tls|tls version|\btls\b|alert", Kind.TARGET_TLS,
+        # "connection closed" alone is what mitmproxy says of a TLS handshake that breaks off
+        (r"openssl|does not speak tls|tls version|\btls\b|alert|^connection closed$",
+         Kind.TARGET_TLS,
          "No TLS connection with {host} could be agreed."),
         (r"timed? ?out|errno 110", Kind.TARGET_TIMEOUT, "{host} did not answer in time."),
         (r"connect call failed|errno 111|refused|unreachable|errno 11[0-9]|errno 10[0-9]",
@@ -33,6 +35,8 @@ _TABLE: tuple[tuple[re.Pattern[str], Kind, str], ...] = tuple(
 
 def verdict_for(message: str, host: str, *, connected: bool) -> Verdict:
     """The refusal that a failure between us and the target amounts to."""
+    # the name of the target is often part of the words: tls.example being away is no matter of TLS
+    message = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", "", message, flags=re.IGNORECASE)
     for pattern, kind, detail in _TABLE:
         if pattern.search(message):
             return refuse("upstream", kind, detail.format(host=host), rule=kind.slug)
