@@ -143,11 +143,15 @@ class TcpOrigin:
             (self.host, self.port),
             family=socket.AF_INET6 if ":" in self.host else socket.AF_INET)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # closing alone does not end the accept() of the other thread
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._thread.join(5)
         assert not self.errors, self.errors
 
     def _accept(self) -> None:

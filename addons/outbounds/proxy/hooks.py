@@ -31,6 +31,7 @@ from .dial import DialRefused
 from .http1_guard import MalformedRequest
 from .http_guard import ANSWERED, JUDGED
 from .service import Service, StartError
+from .sever import release
 from .socks_guard import SocksConnect
 from .tunnels import ClosedTunnel
 
@@ -171,6 +172,7 @@ class Outbounds:
 
     @failing_closed_sync(_nothing)
     def client_disconnected(self, client: connection.Client) -> None:
+        release(ctx.master.addons.get("proxyserver").connections, client.id)
         service = self.running_service()
         service.metrics.clients.dec()
         state = service.clients.get(client.id)

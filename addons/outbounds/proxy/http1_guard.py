@@ -27,7 +27,9 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 
 from ..core.verdict import Kind
 
+# how long, and for how many octets, a refused client may go on sending before it is hung up on
 LINGER = 2.0  # seconds
+MOST_FORGOTTEN = 4 * 1024 * 1024
 
 
 @dataclass
@@ -59,6 +61,7 @@ class HeadLimits:
 class GuardedHttp1Server(_http1.Http1Server):
     limits: ClassVar[HeadLimits] = HeadLimits()
     heads_read: int = 0
+    forgotten: int = 0  # octets that came after a head that was refused
     clock: tuple[commands.RequestWakeup, int] | None = None  # the wake-up, and for which head
 
     def read_headers(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -115,20 +118,27 @@ class GuardedHttp1Server(_http1.Http1Server):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         # the clock of a head that has long been read: the other states know no wake-ups
         if isinstance(event, events.Wakeup) and self.state not in (self.read_headers, self.linger):
-            return
-        yield from super()._handle_event(event)
+            return self.ignore()
+        return super()._handle_event(event)  # not a generator around it: see http_guard
+
+    def ignore(self) -> layer.CommandGenerator[None]:
+        yield from ()
 
     def target_flaw(self, request: http.Request) -> tuple[Kind, str] | None:
         """Outside a tunnel an origin-form target is only as good as its Host field."""
-        parent = self.context.layers[self.context.layers.index(self) - 1]
-        assert isinstance(parent, http_layer.HttpLayer)
-        if parent.mode is not http_layer.HTTPMode.regular or request.data.host:
+        if self.parent.mode is not http_layer.HTTPMode.regular or request.data.host:
             return None
         try:
             url.parse_authority(request.host_header or "", check=True)
         except ValueError:
             return Kind.MALFORMED, "Neither the request target nor Host names a target."
         return None
+
+    @property
+    def parent(self) -> http_layer.HttpLayer:
+        parent = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(parent, http_layer.HttpLayer)
+        return parent
 
     def refuse_head(self, kind: Kind, detail: str, *,
                     answer: bool = True) -> layer.CommandGenerator[None]:
@@ -139,16 +149,20 @@ class GuardedHttp1Server(_http1.Http1Server):
         yield OutboundsMalformedHook(data)
         if answer and data.reply:
             yield commands.SendData(self.conn, data.reply)
-            # closing with unread input would reset the connection and the reply with it
-            yield commands.CloseTcpConnection(self.conn, half_close=True)
+            # closing with unread input would reset the connection and the reply with it; and
+            # inside a tunnel mitmproxy makes a full close of a half one
+            if self.parent.mode is not http_layer.HTTPMode.transparent:
+                yield commands.CloseTcpConnection(self.conn, half_close=True)
             yield commands.RequestWakeup(LINGER)
         else:
             yield commands.CloseConnection(self.conn)
 
     def linger(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Read and forget until the client has had the time to read our reply."""
+        self.forgotten += len(self.buf)
         self.buf.maybe_extract_at_most(len(self.buf))
-        if isinstance(event, (events.Wakeup, events.ConnectionClosed)):
+        if self.forgotten > MOST_FORGOTTEN \
+                or isinstance(event, (events.Wakeup, events.ConnectionClosed)):
             yield commands.CloseConnection(self.conn)
 
 

@@ -33,7 +33,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from .http1_guard import LINGER
+from .http1_guard import LINGER, MOST_FORGOTTEN
 
 logger = logging.getLogger("outbounds")
 
@@ -70,12 +70,18 @@ class ByteCount:
 class GuardedHttpStream(http_layer.HttpStream):
     unjudged: ClassVar[Unjudged]
     tunnel_bytes: ClassVar[dict[str, ByteCount]] = {}
+    forgotten: int | None = None  # octets of a refused upload, read since the reply was sent
+
+    # Some of these return mitmproxy's generator instead of delegating to it: each generator in
+    # between is entered again for every command of every event.
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
-            yield commands.CloseConnection(self.context.client)
-        else:
-            yield from super()._handle_event(event)
+            return self.hang_up()
+        return super()._handle_event(event)
+
+    def hang_up(self) -> layer.CommandGenerator[None]:
+        yield commands.CloseConnection(self.context.client)
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
         if (yield from super().check_killed(emit_error_hook)):
@@ -134,8 +140,17 @@ class GuardedHttpStream(http_layer.HttpStream):
         else:
             # Closing now, with input unread, would reset the connection and take the reply along.
             # The stream is kept until then: the wake-up comes back to it.
-            yield commands.CloseTcpConnection(client, half_close=True)
+            if self.mode is not http_layer.HTTPMode.transparent:
+                # inside a tunnel mitmproxy makes a full close of it
+                yield commands.CloseTcpConnection(client, half_close=True)
+            self.forgotten = 0
             yield commands.RequestWakeup(LINGER)
+
+    def state_errored(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, RequestData) and self.forgotten is not None:
+            self.forgotten += len(event.data)
+            if self.forgotten > MOST_FORGOTTEN:
+                yield from self.hang_up()
 
     def stop_stream(self) -> layer.CommandGenerator[None]:
         """RFC 9113 section 8.1: after a complete response, RST_STREAM(NO_ERROR) ends the upload."""
@@ -147,13 +162,13 @@ class GuardedHttpStream(http_layer.HttpStream):
             yield commands.SendData(self.context.client, connection.h2_conn.data_to_send())
 
     def start_request_stream(self) -> layer.CommandGenerator[None]:
-        return (yield from unlogged(super().start_request_stream()))
+        return unlogged(super().start_request_stream())
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
-        return (yield from unlogged(super().start_response_stream()))
+        return unlogged(super().start_response_stream())
 
     def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
-        return (yield from self.reword(super().check_invalid(request), complete=False))
+        return self.reword(super().check_invalid(request), complete=False)
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError
                               ) -> layer.CommandGenerator[None]:
