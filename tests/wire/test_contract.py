@@ -189,7 +189,7 @@ def test_407(scene: Scene, way: str, sent: str) -> None:
         target = (scene.url(), "GET") if way == "plain" else (scene.at(kind="tls"), "CONNECT")
         answer = dialogue.ask(target[1], target[0], fields)
         scene.refused(answer, 407, "credentials-required", "identity", "credentials",
-                      connect=way == "connect")
+                      "S-entitle", connect=way == "connect")
         assert answer["proxy-authenticate"] == 'Basic realm="outbounds", charset="UTF-8"'
         assert "retry-after" not in answer
         # the way every client goes: 407, then the same request again on the same connection
