@@ -1,8 +1,9 @@
-"""`outbounds accounts`: add, list, suspend, resume, set-password.
+"""`outbounds accounts`: add, list, show, suspend, resume, set-password, set-plan, set-inspect.
 
 Each command is a thin wrapper over a function that takes the open accounts file, so that what it
 does can be read and tested without a configuration. A running proxy sees every change within a
-second; nothing needs a restart or a reload.
+second; nothing needs a restart or a reload. What must work at 3 a.m. reads no more of the
+configuration than where the accounts are: a broken limits.yaml must not stop a suspension.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +26,8 @@ from outbounds.core.account import Account, Standing
 from outbounds.identity.accounts_file import AccountsFile, AccountsFileError
 from outbounds.identity.fields import AccountError, check_consent
 from outbounds.identity.passwords import UnusablePassword, hash_password, random_password
+
+from .printing import show
 
 # --- what the commands do -----------------------------------------------------------------------
 
@@ -39,9 +41,7 @@ def add_account(
     `plans` are those of the configuration; an account on a plan that is not there would be refused
     at its first request. Raises `AccountError` and `UnusablePassword`.
     """
-    plan = fields.get("plan", "default")
-    if plans and plan not in plans:
-        raise AccountError(f"there is no plan {plan!r}: use one of {', '.join(sorted(plans))}")
+    _check_plan(fields.get("plan", "default"), plans)
     check_consent(fields.get("inspect", False), fields.get("consent", ""), now)
     if file.by_name(name) is not None:  # before the hash, which takes a while
         raise AccountError(f"there is already an account named {name!r}")
@@ -66,6 +66,26 @@ def set_password(file: AccountsFile, name: str, password: str | None, now: float
     return generated
 
 
+def set_plan(file: AccountsFile, name: str, plan: str, now: float,
+             plans: Collection[str] = ()) -> Account:
+    _check_plan(plan, plans)
+    account = _named(file, name)
+    file.set_plan(account.id, plan, now=now)
+    return account
+
+
+def set_inspection(file: AccountsFile, name: str, consent: str, now: float) -> Account:
+    """`consent` is the date on which the customer agreed; "" ends inspection."""
+    account = _named(file, name)
+    file.set_inspection(account.id, bool(consent), consent, now=now)
+    return account
+
+
+def _check_plan(plan: str, plans: Collection[str]) -> None:
+    if plans and plan not in plans:
+        raise AccountError(f"there is no plan {plan!r}: use one of {', '.join(sorted(plans))}")
+
+
 def _named(file: AccountsFile, name: str) -> Account:
     found = file.by_name(name)
     if found is None:
@@ -75,15 +95,29 @@ def _named(file: AccountsFile, name: str) -> Account:
     return found[0]
 
 
+COLUMNS: dict[str, Callable[[Account], str]] = {
+    "name": lambda account: account.name,
+    "id": lambda account: account.id,
+    "plan": lambda account: account.plan,
+    "standing": lambda account: account.standing.value,
+    "inspected": lambda account: f"since {account.consent}" if account.inspect else "no",
+    "crawler": lambda account: account.crawler,
+    "networks": lambda account: ", ".join(account.networks),
+    "reason": lambda account: account.reason,
+}
+
+
 def as_table(accounts: Iterable[Account]) -> Table:
-    table = Table("name", "id", "plan", "standing", "reason", "inspected", "crawler", "networks",
-                  box=None, header_style="bold")
-    for account in accounts:
-        inspected = f"since consent of {account.consent}" if account.inspect else "no"
+    """A row an account. Columns that are empty for all of them are left out: 80 are not many."""
+    rows = [[cell(account) for cell in COLUMNS.values()] for account in accounts]
+    kept = [at for at, name in enumerate(COLUMNS)
+            if name == "name" or not rows or any(row[at] for row in rows)]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for at in kept:
+        table.add_column(list(COLUMNS)[at], overflow="fold", no_wrap=at == 1)
+    for row in rows:
         # as text, never as markup: a reason may hold square brackets
-        table.add_row(*(Text(cell) for cell in (
-            account.name, account.id, account.plan, account.standing.value, account.reason,
-            inspected, account.crawler, ", ".join(account.networks))))
+        table.add_row(*(Text(row[at]) for at in kept))
     return table
 
 
@@ -96,27 +130,37 @@ def accounts() -> None:
 
 
 @contextmanager
-def _opened(config: Path) -> Iterator[tuple[AccountsFile, Collection[str]]]:
-    """The accounts file that the configuration names, and the plans there are."""
+def _opened(config: Path) -> Iterator[AccountsFile]:
+    """The accounts file that the configuration names."""
     # imported here: completion and --help need neither
-    from outbounds.lists.rules_file import parse_rules
-    from outbounds.settings import SettingsError, load
+    from outbounds.settings import SettingsError, load_identity
 
     try:
-        settings = load(config, parse_rules)
-        file = AccountsFile(settings.identity.accounts)
+        file = AccountsFile(load_identity(config).accounts)
         try:
-            yield file, settings.policy.plans.keys()
+            yield file
         finally:
             file.close()
     except (AccountError, AccountsFileError, SettingsError, UnusablePassword) as error:
         raise click.ClickException(str(error)) from None
 
 
+def _plans(config: Path) -> Collection[str]:
+    """The plans there are; for that the whole configuration has to be good."""
+    from outbounds.lists.rules_file import parse_rules
+    from outbounds.settings import SettingsError, load
+
+    try:
+        return load(config, parse_rules).policy.plans.keys()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
 def _command[**P](function: Callable[P, None]) -> click.Command:
     """A subcommand named after its function, with --config."""
     option = click.option("--config", type=click.Path(path_type=Path), default=Path("config"),
-                          show_default=True, metavar="DIR", help="Folder of the configuration.")
+                          envvar="OUTBOUNDS_CONFIG", show_default=True, metavar="DIR",
+                          help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
     name = function.__name__.strip("_").replace("_", "-")
     return accounts.command(name)(option(function))
 
@@ -158,7 +202,8 @@ def _add(config: Path, name: str, plan: str, password_stdin: bool, inspect: bool
     if inspect and not consent:
         raise click.UsageError(
             "--inspect needs --consent YYYY-MM-DD: the day on which the customer agreed to it")
-    with _opened(config) as (file, plans):
+    plans = _plans(config)
+    with _opened(config) as file:
         account, password = add_account(
             file, name, _from_stdin(password_stdin), now=time.time(), plans=plans, plan=plan,
             inspect=inspect, consent=consent, crawler=crawler, networks=networks)
@@ -170,9 +215,9 @@ def _add(config: Path, name: str, plan: str, password_stdin: bool, inspect: bool
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def _list(config: Path, as_json: bool) -> None:
     """List the accounts, by name."""
-    with _opened(config) as (file, _):
+    with _opened(config) as file:
         if not as_json:
-            Console().print(as_table(file.list()))
+            show(as_table(file.list()))
             return
         for account in file.list():
             click.echo(json.dumps(dataclasses.asdict(account)))
@@ -183,7 +228,7 @@ def _list(config: Path, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Shown to the customer with each refusal.")
 def _suspend(config: Path, name: str, reason: str) -> None:
     """Refuse the account's requests from now on, and close its tunnels."""
-    with _opened(config) as (file, _):
+    with _opened(config) as file:
         account = set_standing(file, name, Standing.SUSPENDED, reason, time.time())
     click.echo(f"Suspended {account.name} ({account.id}).")
 
@@ -192,7 +237,7 @@ def _suspend(config: Path, name: str, reason: str) -> None:
 @click.argument("name")
 def _resume(config: Path, name: str) -> None:
     """Put the account back into good standing."""
-    with _opened(config) as (file, _):
+    with _opened(config) as file:
         account = set_standing(file, name, Standing.GOOD, "", time.time())
     click.echo(f"Resumed {account.name} ({account.id}).")
 
@@ -202,7 +247,47 @@ def _resume(config: Path, name: str) -> None:
 @_password_stdin
 def _set_password(config: Path, name: str, password_stdin: bool) -> None:
     """Give the account a new password; the old one stops working within a second."""
-    with _opened(config) as (file, _):
+    with _opened(config) as file:
         password = set_password(file, name, _from_stdin(password_stdin), time.time())
     click.echo(f"Changed the password of {name}.")
     _print_password(name, password)
+
+
+@_command
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def _show(config: Path, name: str, as_json: bool) -> None:
+    """Show one account."""
+    with _opened(config) as file:
+        account = _named(file, name)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(account)))
+        return
+    for label, cell in COLUMNS.items():
+        click.echo(f"{label:<10} {cell(account)}".rstrip())
+
+
+@_command
+@click.argument("name")
+@click.argument("plan")
+def _set_plan(config: Path, name: str, plan: str) -> None:
+    """Put the account on another plan."""
+    plans = _plans(config)
+    with _opened(config) as file:
+        account = set_plan(file, name, plan, time.time(), plans)
+    click.echo(f"{account.name} ({account.id}) is on the plan {plan}; it was on {account.plan}.")
+
+
+@_command
+@click.argument("name")
+@click.option("--consent", default="", callback=_date, metavar="YYYY-MM-DD",
+              help="Open this customer's TLS; the day on which the customer agreed to it.")
+@click.option("--off", is_flag=True, help="Inspect no longer.")
+def _set_inspect(config: Path, name: str, consent: str, off: bool) -> None:
+    """Turn inspection of the account's TLS on or off, for tunnels that open from now on."""
+    if bool(consent) == off:
+        raise click.UsageError("give either --consent YYYY-MM-DD or --off")
+    with _opened(config) as file:
+        account = set_inspection(file, name, consent, time.time())
+    what = "no longer inspected" if off else f"inspected; consent of {consent}"
+    click.echo(f"{account.name} ({account.id}) is {what}.")

@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..core.account import Account
 from ..core.case import Case
@@ -38,6 +38,7 @@ from ..proxy.resolver import Resolver
 from ..proxy.robots_access import RobotsAccess, robots_cache
 from ..settings import Settings, SettingsError
 from ..stores.memory import MemoryStore
+from .printing import show
 
 
 @click.command()
@@ -71,10 +72,7 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
                                "allowed": cases[-1].verdict.allowed,
                                "steps": [_as_json(case) for case in cases]}, ensure_ascii=False))
         return
-    console = Console(highlight=False, soft_wrap=True)
-    for case in cases:
-        console.print(_table(case))
-    console.print(_conclusion(cases[-1], account), markup=False)
+    show(*map(_table, cases), Text(_conclusion(cases[-1], account)))
 
 
 def _account(settings: Settings, name: str) -> Account:
@@ -182,7 +180,8 @@ def _table(case: Case) -> Table:
     request = case.request
     what = f"{request.method} {request.host.uri}:{request.port}" if request.way.opens_tunnel \
         else f"{request.method} {request.url}"
-    table = Table(title=what, title_justify="left", box=None, pad_edge=False)
+    # as text, never as markup: [::1] is no tag
+    table = Table(title=Text(what), title_justify="left", box=None, pad_edge=False)
     for column in ("control", "says", "because"):
         table.add_column(column, overflow="fold")
     done = dict(case.trail)
@@ -192,11 +191,11 @@ def _table(case: Case) -> Table:
             continue
         verdict = done[control]
         if verdict is None:
-            table.add_row(control, "pass", _found(control, case))
+            table.add_row(control, "pass", Text(_found(control, case)))
         else:
             rule = f" [rule {verdict.rule}" + (f", clause {verdict.clause}]" if verdict.clause
                                                else "]")
-            table.add_row(control, "refuse", (verdict.detail + rule).replace("[", r"\["))
+            table.add_row(control, "refuse", Text(verdict.detail + rule))
     return table
 
 

@@ -262,7 +262,16 @@ class AccountsFile:
         """`reason` is shown to the customer. Raises `AccountError` if there is no such account."""
         self._set(account_id, now, "standing = ?, reason = ?", standing.value, reason)
 
-    def _set(self, account_id: str, now: float, what: str, *values: str) -> None:
+    def set_plan(self, account_id: str, plan: str, *, now: float) -> None:
+        """Raises `AccountError` for a plan that cannot be, and if there is no such account."""
+        self._set(account_id, now, "plan = ?", check_plan(plan))
+
+    def set_inspection(self, account_id: str, inspect: bool, consent: str, *, now: float) -> None:
+        """`consent` is a date, as for `add`. Raises `AccountError`, also for no such account."""
+        self._set(account_id, now, "inspect = ?, consent = ?", int(inspect),
+                  check_consent(inspect, consent, now))
+
+    def _set(self, account_id: str, now: float, what: str, *values: str | int) -> None:
         with self.transaction():
             cursor = self._db.execute(f"UPDATE accounts SET {what}, updated = ? WHERE id = ?",
                                       (*values, int(now), account_id))

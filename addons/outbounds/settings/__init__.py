@@ -16,7 +16,7 @@ Use what is exported here.
 """
 
 from .documents import ParseRules
-from .loader import Settings, load
+from .loader import Settings, load, load_identity
 from .problem import Problem, SettingsError
 from .rules import Clause, ForgedHeaders
 from .service import (
@@ -38,4 +38,5 @@ __all__ = [
     "Clause", "Evidence", "Failures", "Fingerprint", "ForgedHeaders", "Heads", "Htpasswd",
     "Identity", "Listen", "Metrics", "Networks", "ParseRules", "Problem", "RobotsCache",
     "RobotsFetch", "Service", "Settings", "SettingsError", "fingerprint", "load",
+    "load_identity",
 ]

@@ -36,6 +36,7 @@ from .rules import (
     RobotsFile,
 )
 from .service import Evidence, Identity, Service
+from .source import read_yaml
 
 FOREVER = float("inf")
 
@@ -82,6 +83,34 @@ class Settings:
         return replace(self, policy=replace(self.policy, addresses=addresses))
 
 
+def load_identity(config_dir: Path) -> Identity:
+    """identity.yaml alone, for commands that must work at 3 a.m. beside a broken limits.yaml.
+
+    Raises SettingsError with every fault of outbounds.yaml, which says where the data are, and of
+    identity.yaml; references to what other files define are not checked.
+    """
+    _need_folder(config_dir)
+    first, second = (read_yaml(config_dir / name, str(config_dir / name))
+                     for name in ("outbounds.yaml", "identity.yaml"))
+    context = Context(config_dir, config_dir.absolute() / "var", {
+        "plan": None, "limit": None, "list": None, "clause": None}, {})
+    service = validate(first, Service, context)
+    if service is not None:
+        context = replace(context, data=service.data)
+    identity = validate(second, Identity, context)
+    problems = (*first.problems, *second.problems)
+    if problems:
+        raise SettingsError(problems, (first.path, second.path))
+    assert identity
+    return identity
+
+
+def _need_folder(config_dir: Path) -> None:
+    if not config_dir.is_dir():
+        raise SettingsError((Problem(str(config_dir), 0, (), ABSENT, "no such folder; name one "
+                                     "with --config, or write one with `outbounds init DIR`"),))
+
+
 def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) -> Settings:
     """Read and check every file of `config_dir`.
 
@@ -91,9 +120,7 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
     """
     if now is None:
         now = time.time()
-    if not config_dir.is_dir():
-        raise SettingsError((Problem(str(config_dir), 0, (), ABSENT, "no such folder; name one "
-                                     "with --config, or write one with `outbounds init DIR`"),))
+    _need_folder(config_dir)
     documents = Documents(config_dir, parse_rules)
     files = documents.files
     context = Context(config_dir, config_dir.absolute() / "var", {
