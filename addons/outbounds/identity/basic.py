@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import re
-import unicodedata
 
 from outbounds.core.request import Credentials
 
@@ -23,6 +22,7 @@ MALFORMED = Credentials("", "")
 
 # RFC 9110 section 11.4: the scheme is case-insensitive, then one or more spaces (no tabs)
 _HEADER = re.compile(r"[Bb][Aa][Ss][Ii][Cc] +([A-Za-z0-9+/]+={0,2}) *")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # all of Unicode's category Cc
 
 
 def parse_basic(header: str) -> Credentials | None:
@@ -45,6 +45,6 @@ def parse_basic(header: str) -> Credentials | None:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     name, colon, password = text.partition(":")
-    if not colon or any(unicodedata.category(c) == "Cc" for c in text):
+    if not colon or _CONTROL.search(text):
         return None
     return Credentials(name, password)

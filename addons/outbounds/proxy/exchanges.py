@@ -121,7 +121,7 @@ class Exchanges:
             # RFC 9110 section 7.8: ours to ignore; a 101 would open a tunnel nobody judged
             del request.headers["upgrade"]
         client.approved[exchange.dialled] = exchange.account
-        up = rt.metrics.bytes.labels("up")
+        up = rt.metrics.bytes_up
 
         def count(chunk: bytes) -> bytes:
             exchange.bytes_up += len(chunk)
@@ -178,7 +178,7 @@ class Exchanges:
         if flow.response.status_code == 101 and "upgrade" not in flow.request.headers:
             flow.kill()  # nobody asked to switch; a raw tunnel must not come of it
             return
-        down = self._rt.metrics.bytes.labels("down")
+        down = self._rt.metrics.bytes_down
 
         def count(chunk: bytes) -> bytes:
             exchange.bytes_down += len(chunk)

@@ -78,7 +78,7 @@ class GuardedHttpStream(http_layer.HttpStream):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
             return self.hang_up()
-        return super()._handle_event(event)
+        return super()._handle_event(event)  # type: ignore[no-any-return]
 
     def hang_up(self) -> layer.CommandGenerator[None]:
         yield commands.CloseConnection(self.context.client)

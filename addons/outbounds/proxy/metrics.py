@@ -64,6 +64,7 @@ class Metrics:
         self.bytes = Counter(
             "outbounds_bytes", "Octets of bodies and tunnels, by direction.", ("direction",),
             registry=registry)
+        self.bytes_up, self.bytes_down = self.bytes.labels("up"), self.bytes.labels("down")
         self.clients = Gauge(
             "outbounds_client_connections", "Client connections that are open.", registry=registry)
         self.tunnels = Gauge("outbounds_tunnels", "Tunnels that are open.", registry=registry)

@@ -265,8 +265,8 @@ class Tunnels:
         GuardedHttpStream.tunnel_bytes.pop(client.id, None)
         rt.gate.store.release(exchange.charges)
         rt.metrics.tunnels.dec()
-        rt.metrics.bytes.labels("up").inc(tunnel.count.up)
-        rt.metrics.bytes.labels("down").inc(tunnel.count.down)
+        rt.metrics.bytes_up.inc(tunnel.count.up)
+        rt.metrics.bytes_down.inc(tunnel.count.down)
         reason = tunnel.ended or reason
         rt.recorder.close(
             exchange.record, time.monotonic() - exchange.started,
