@@ -180,3 +180,119 @@ def test_table_shows_brackets_as_they_are(file: AccountsFile) -> None:
     with console.capture() as shown:
         console.print(command.as_table(file.list()))
     assert "[red]ada[/red]" in shown.get()
+
+
+# --- at 3 a.m. ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", [
+    "limits.yaml", "plans.yaml", "destinations.yaml", "protocol.yaml", "robots.yaml",
+    "evidence.yaml", "exceptions.yaml", "aup/proxymesh.yaml", "lists/blocked.txt"])
+def test_a_broken_file_stops_no_suspension(config: Path, broken: str) -> None:
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    for content in (b"\t: [\n", None):
+        if content is None:
+            (config / broken).unlink()
+        else:
+            (config / broken).write_bytes(content)
+        assert run(config, "suspend", "ada", "--reason", "now").exit_code == 0
+        assert listed(config)["ada"]["standing"] == "suspended"
+        assert run(config, "resume", "ada").exit_code == 0
+        assert run(config, "set-password", "ada", "--password-stdin", stdin="y\n").exit_code == 0
+        assert run(config, "set-inspect", "ada", "--off").exit_code == 0
+        assert "good" in run(config, "show", "ada").output
+    assert works_in(config, "ada", "y")
+
+
+@pytest.mark.parametrize("broken", ["outbounds.yaml", "identity.yaml"])
+def test_where_the_accounts_are_must_be_known(config: Path, broken: str) -> None:
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    (config / broken).write_text("realm: [\n")
+    result = run(config, "suspend", "ada", "--reason", "now")
+    assert result.exit_code == 1 and f"{config / broken}:" in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("words", [["add", "bob"], ["set-plan", "ada", "large"]])
+def test_what_needs_the_plans_needs_a_good_configuration(config: Path, words: list[str]) -> None:
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    (config / "plans.yaml").write_text("plans: 7\n")
+    result = run(config, *words)
+    assert result.exit_code == 1 and f"{config}/plans.yaml:1: " in result.output
+    assert list(listed(config)) == ["ada"] and listed(config)["ada"]["plan"] == "default"
+
+
+def test_another_plan(config: Path) -> None:
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    result = run(config, "set-plan", "ada", "large")
+    assert result.output.endswith("is on the plan large; it was on default.\n")
+    assert listed(config)["ada"]["plan"] == "large"
+    result = run(config, "set-plan", "ada", "gold")
+    assert result.exit_code == 1 and "there is no plan 'gold': use one of default" in result.output
+    assert run(config, "set-plan", "bob", "large").exit_code == 1
+
+
+def test_inspection_on_and_off(config: Path) -> None:
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    before = listed(config)["ada"]["revision"]
+    assert run(config, "set-inspect", "ada", "--consent", "2023-11-14").exit_code == 0
+    ada = listed(config)["ada"]
+    assert (ada["inspect"], ada["consent"]) == (True, "2023-11-14")
+    assert ada["revision"] > before  # type: ignore[operator]  # a running proxy notices by it
+    assert run(config, "set-inspect", "ada", "--off").exit_code == 0
+    ada = listed(config)["ada"]
+    assert (ada["inspect"], ada["consent"]) == (False, "")
+    for words, code in (((), 2), (("--off", "--consent", "2023-11-14"), 2),
+                        (("--consent", "2999-01-01"), 1), (("--consent", "today"), 2)):
+        assert run(config, "set-inspect", "ada", *words).exit_code == code
+        assert listed(config)["ada"]["inspect"] is False
+
+
+def test_show(config: Path) -> None:
+    run(config, "add", "ada", "--password-stdin", "--crawler", "AdaBot", "--network",
+        "192.0.2.0/24", stdin="x\n")
+    run(config, "suspend", "ada", "--reason", "see [ticket 7]")
+    shown = run(config, "show", "ada").output
+    for label, value in (("name", "ada"), ("standing", "suspended"), ("crawler", "AdaBot"),
+                         ("networks", "192.0.2.0/24"), ("reason", "see [ticket 7]")):
+        assert re.search(rf"^{label} +{re.escape(value)}$", shown, re.MULTILINE), label
+    assert json.loads(run(config, "show", "ada", "--json").output) == listed(config)["ada"]
+    assert run(config, "show", "bob").exit_code == 1
+
+
+def test_the_configuration_may_be_named_once(config: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    monkeypatch.setenv("OUTBOUNDS_CONFIG", str(config))
+    assert "ada" in CliRunner().invoke(command.accounts, ["list"]).output
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def test_in_a_pipe_a_row_is_a_line(config: Path) -> None:
+    """Else `outbounds accounts list | grep ada` would show half an account."""
+    run(config, "add", "ada", "--password-stdin", stdin="x\n")
+    run(config, "add", "bob", "--password-stdin", stdin="x\n")
+    reason = "a long reason with many words, " * 20
+    run(config, "suspend", "ada", "--reason", reason)
+    lines = run(config, "list").output.splitlines()
+    assert len(lines) == 3 and reason.strip() in lines[1]
+    assert not any(line.endswith(" ") for line in lines)
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_the_table_fits_80_columns(file: AccountsFile) -> None:
+    from rich.console import Console
+
+    command.add_account(file, "a-name-of-20-letters", "x", now=NOW, plan="default",
+                        inspect=True, consent="2023-11-14")
+    command.set_standing(file, "a-name-of-20-letters", Standing.SUSPENDED, "why " * 30, NOW)
+    account = next(iter(file.list()))
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(command.as_table(file.list()))
+    lines = shown.get().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    for whole in (account.id, "suspended", "2023-11-14", "default"):
+        assert whole in lines[1]

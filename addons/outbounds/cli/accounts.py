@@ -95,29 +95,27 @@ def _named(file: AccountsFile, name: str) -> Account:
     return found[0]
 
 
-COLUMNS: dict[str, Callable[[Account], str]] = {
+FIELDS: dict[str, Callable[[Account], str]] = {
     "name": lambda account: account.name,
     "id": lambda account: account.id,
     "plan": lambda account: account.plan,
     "standing": lambda account: account.standing.value,
-    "inspected": lambda account: f"since {account.consent}" if account.inspect else "no",
+    "inspected": lambda account: account.consent if account.inspect else "no",
+    "reason": lambda account: account.reason,
     "crawler": lambda account: account.crawler,
     "networks": lambda account: ", ".join(account.networks),
-    "reason": lambda account: account.reason,
 }
+LISTED = ("name", "id", "plan", "standing", "inspected", "reason")  # what fits 80 columns
 
 
 def as_table(accounts: Iterable[Account]) -> Table:
-    """A row an account. Columns that are empty for all of them are left out: 80 are not many."""
-    rows = [[cell(account) for cell in COLUMNS.values()] for account in accounts]
-    kept = [at for at, name in enumerate(COLUMNS)
-            if name == "name" or not rows or any(row[at] for row in rows)]
+    """A row an account. `inspected` is the date of the consent, or no."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for at in kept:
-        table.add_column(list(COLUMNS)[at], overflow="fold", no_wrap=at == 1)
-    for row in rows:
+    for name in LISTED:
+        table.add_column(name, overflow="fold", no_wrap=name not in ("name", "reason"))
+    for account in accounts:
         # as text, never as markup: a reason may hold square brackets
-        table.add_row(*(Text(row[at]) for at in kept))
+        table.add_row(*(Text(FIELDS[name](account)) for name in LISTED))
     return table
 
 
@@ -214,7 +212,7 @@ def _add(config: Path, name: str, plan: str, password_stdin: bool, inspect: bool
 @_command
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def _list(config: Path, as_json: bool) -> None:
-    """List the accounts, by name."""
+    """List the accounts, by name. `show NAME` has more of one, --json all of all."""
     with _opened(config) as file:
         if not as_json:
             show(as_table(file.list()))
@@ -263,7 +261,7 @@ def _show(config: Path, name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(account)))
         return
-    for label, cell in COLUMNS.items():
+    for label, cell in FIELDS.items():
         click.echo(f"{label:<10} {cell(account)}".rstrip())
 
 

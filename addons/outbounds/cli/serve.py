@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import sys
 import time
@@ -61,12 +62,13 @@ def _first_run(service: Service, port: int | None) -> None:
         click.echo(
             "Try it in another terminal:\n\n"
             f"    curl -x {proxy} http://example.com/\n"
-            f"    curl -x {proxy} --cacert {certificate} https://example.com/\n", err=True)
+            f"    curl -x {proxy} --cacert {shlex.quote(str(certificate))} https://example.com/\n",
+            err=True)
     click.echo(
         f"TLS of this account is opened and inspected (consent recorded: {account.consent}).\n"
         f"Its clients must trust the certificate authority {certificate}\n"
         f"For an account without inspection: {_command()} accounts add NAME "
-        f"--config {service.settings.folder}\n", err=True)
+        f"--config {shlex.quote(str(service.settings.folder))}\n", err=True)
 
 
 def _command() -> str:
