@@ -72,7 +72,9 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
                                "allowed": cases[-1].verdict.allowed,
                                "steps": [_as_json(case) for case in cases]}, ensure_ascii=False))
         return
-    show(*map(_table, cases), Text(_conclusion(cases[-1], account)))
+    for case in cases:
+        show(Text(_title(case.request)), _table(case))
+    show(Text(_conclusion(cases[-1], account)))
 
 
 def _account(settings: Settings, name: str) -> Account:
@@ -147,7 +149,8 @@ async def _judge(settings: Settings, account: Account, requests: list[Request]) 
         if not case.verdict.allowed:
             break
     await cache.aclose()
-    await evidence.close()
+    # without a collector nothing will be acknowledged however long one waits
+    await evidence.close(5.0 if evidence.available else 0.0)
     resolver.close()
     return cases
 
@@ -176,12 +179,14 @@ def _found(control: str, case: Case) -> str:
     return ", ".join(charge.limit.id for charge in case.charges) or "none apply"
 
 
+def _title(request: Request) -> str:
+    target = f"{request.host.uri}:{request.port}" if request.way.opens_tunnel else request.url
+    return f"{request.method} {target}"
+
+
 def _table(case: Case) -> Table:
-    request = case.request
-    what = f"{request.method} {request.host.uri}:{request.port}" if request.way.opens_tunnel \
-        else f"{request.method} {request.url}"
-    # as text, never as markup: [::1] is no tag
-    table = Table(title=Text(what), title_justify="left", box=None, pad_edge=False)
+    # every cell as text, never as markup: [::1] is no tag
+    table = Table(box=None, pad_edge=False)
     for column in ("control", "says", "because"):
         table.add_column(column, overflow="fold")
     done = dict(case.trail)
