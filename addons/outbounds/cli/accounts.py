@@ -27,6 +27,7 @@ from outbounds.identity.accounts_file import AccountsFile, AccountsFileError
 from outbounds.identity.fields import AccountError, check_consent
 from outbounds.identity.passwords import UnusablePassword, hash_password, random_password
 
+from .config_option import config_option
 from .printing import show
 
 # --- what the commands do -----------------------------------------------------------------------
@@ -128,13 +129,13 @@ def accounts() -> None:
 
 
 @contextmanager
-def _opened(config: Path) -> Iterator[AccountsFile]:
+def _opened(config_dir: Path) -> Iterator[AccountsFile]:
     """The accounts file that the configuration names."""
     # imported here: completion and --help need neither
     from outbounds.settings import SettingsError, load_identity
 
     try:
-        file = AccountsFile(load_identity(config).accounts)
+        file = AccountsFile(load_identity(config_dir).accounts)
         try:
             yield file
         finally:
@@ -143,24 +144,21 @@ def _opened(config: Path) -> Iterator[AccountsFile]:
         raise click.ClickException(str(error)) from None
 
 
-def _plans(config: Path) -> Collection[str]:
+def _plans(config_dir: Path) -> Collection[str]:
     """The plans there are; for that the whole configuration has to be good."""
     from outbounds.lists.rules_file import parse_rules
     from outbounds.settings import SettingsError, load
 
     try:
-        return load(config, parse_rules).policy.plans.keys()
+        return load(config_dir, parse_rules).policy.plans.keys()
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
 
 
 def _command[**P](function: Callable[P, None]) -> click.Command:
     """A subcommand named after its function, with --config."""
-    option = click.option("--config", type=click.Path(path_type=Path), default=Path("config"),
-                          envvar="OUTBOUNDS_CONFIG", show_default=True, metavar="DIR",
-                          help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
     name = function.__name__.strip("_").replace("_", "-")
-    return accounts.command(name)(option(function))
+    return accounts.command(name)(config_option(function))
 
 
 _password_stdin = click.option(
@@ -194,14 +192,14 @@ def _print_password(name: str, password: str | None) -> None:
               help="The product token that robots.txt rules name the customer's crawler by.")
 @click.option("--network", "networks", multiple=True, metavar="CIDR",
               help="A source network of the customer; may be given again.")
-def _add(config: Path, name: str, plan: str, password_stdin: bool, inspect: bool, consent: str,
+def _add(config_dir: Path, name: str, plan: str, password_stdin: bool, inspect: bool, consent: str,
          crawler: str, networks: tuple[str, ...]) -> None:
     """Add an account. Its password is generated and printed once, or read with --password-stdin."""
     if inspect and not consent:
         raise click.UsageError(
             "--inspect needs --consent YYYY-MM-DD: the day on which the customer agreed to it")
-    plans = _plans(config)
-    with _opened(config) as file:
+    plans = _plans(config_dir)
+    with _opened(config_dir) as file:
         account, password = add_account(
             file, name, _from_stdin(password_stdin), now=time.time(), plans=plans, plan=plan,
             inspect=inspect, consent=consent, crawler=crawler, networks=networks)
@@ -211,9 +209,9 @@ def _add(config: Path, name: str, plan: str, password_stdin: bool, inspect: bool
 
 @_command
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def _list(config: Path, as_json: bool) -> None:
+def _list(config_dir: Path, as_json: bool) -> None:
     """List the accounts, by name. `show NAME` has more of one, --json all of all."""
-    with _opened(config) as file:
+    with _opened(config_dir) as file:
         if not as_json:
             show(as_table(file.list()))
             return
@@ -224,18 +222,18 @@ def _list(config: Path, as_json: bool) -> None:
 @_command
 @click.argument("name")
 @click.option("--reason", required=True, help="Shown to the customer with each refusal.")
-def _suspend(config: Path, name: str, reason: str) -> None:
+def _suspend(config_dir: Path, name: str, reason: str) -> None:
     """Refuse the account's requests from now on, and close its tunnels."""
-    with _opened(config) as file:
+    with _opened(config_dir) as file:
         account = set_standing(file, name, Standing.SUSPENDED, reason, time.time())
     click.echo(f"Suspended {account.name} ({account.id}).")
 
 
 @_command
 @click.argument("name")
-def _resume(config: Path, name: str) -> None:
+def _resume(config_dir: Path, name: str) -> None:
     """Put the account back into good standing."""
-    with _opened(config) as file:
+    with _opened(config_dir) as file:
         account = set_standing(file, name, Standing.GOOD, "", time.time())
     click.echo(f"Resumed {account.name} ({account.id}).")
 
@@ -243,9 +241,9 @@ def _resume(config: Path, name: str) -> None:
 @_command
 @click.argument("name")
 @_password_stdin
-def _set_password(config: Path, name: str, password_stdin: bool) -> None:
+def _set_password(config_dir: Path, name: str, password_stdin: bool) -> None:
     """Give the account a new password; the old one stops working within a second."""
-    with _opened(config) as file:
+    with _opened(config_dir) as file:
         password = set_password(file, name, _from_stdin(password_stdin), time.time())
     click.echo(f"Changed the password of {name}.")
     _print_password(name, password)
@@ -254,9 +252,9 @@ def _set_password(config: Path, name: str, password_stdin: bool) -> None:
 @_command
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def _show(config: Path, name: str, as_json: bool) -> None:
+def _show(config_dir: Path, name: str, as_json: bool) -> None:
     """Show one account."""
-    with _opened(config) as file:
+    with _opened(config_dir) as file:
         account = _named(file, name)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(account)))
@@ -268,10 +266,10 @@ def _show(config: Path, name: str, as_json: bool) -> None:
 @_command
 @click.argument("name")
 @click.argument("plan")
-def _set_plan(config: Path, name: str, plan: str) -> None:
+def _set_plan(config_dir: Path, name: str, plan: str) -> None:
     """Put the account on another plan."""
-    plans = _plans(config)
-    with _opened(config) as file:
+    plans = _plans(config_dir)
+    with _opened(config_dir) as file:
         account = set_plan(file, name, plan, time.time(), plans)
     click.echo(f"{account.name} ({account.id}) is on the plan {plan}; it was on {account.plan}.")
 
@@ -281,11 +279,11 @@ def _set_plan(config: Path, name: str, plan: str) -> None:
 @click.option("--consent", default="", callback=_date, metavar="YYYY-MM-DD",
               help="Open this customer's TLS; the day on which the customer agreed to it.")
 @click.option("--off", is_flag=True, help="Inspect no longer.")
-def _set_inspect(config: Path, name: str, consent: str, off: bool) -> None:
+def _set_inspect(config_dir: Path, name: str, consent: str, off: bool) -> None:
     """Turn inspection of the account's TLS on or off, for tunnels that open from now on."""
     if bool(consent) == off:
         raise click.UsageError("give either --consent YYYY-MM-DD or --off")
-    with _opened(config) as file:
+    with _opened(config_dir) as file:
         account = set_inspection(file, name, consent, time.time())
     what = "no longer inspected" if off else f"inspected; consent of {consent}"
     click.echo(f"{account.name} ({account.id}) is {what}.")

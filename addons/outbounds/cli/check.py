@@ -11,12 +11,11 @@ import click
 from ..lists.rules_file import parse_rules
 from ..settings import Problem, Settings, SettingsError, load
 from ..settings.problem import ABSENT, key_path
+from .config_option import config_option
 
 
 @click.command()
-@click.option("--config", "config_dir", envvar="OUTBOUNDS_CONFIG", default="config",
-              show_default=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def check(config_dir: Path, as_json: bool) -> None:
     """Check the configuration.

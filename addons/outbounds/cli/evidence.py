@@ -11,6 +11,7 @@ import click
 from ..evidence.tail import follow
 from ..lists.rules_file import parse_rules
 from ..settings import SettingsError, load
+from .config_option import config_option
 
 
 @click.group()
@@ -19,9 +20,7 @@ def evidence() -> None:
 
 
 @evidence.command()
-@click.option("--config", "config_dir", envvar="OUTBOUNDS_CONFIG", default="config",
-              show_default=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
+@config_option
 @click.option("-n", "--lines", default=10, show_default=True, type=click.IntRange(0),
               help="How many of the newest records.")
 @click.option("-f", "--follow", "keep_on", is_flag=True, help="Go on with what is written next.")

@@ -38,6 +38,7 @@ from ..proxy.resolver import Resolver
 from ..proxy.robots_access import RobotsAccess, robots_cache
 from ..settings import Settings, SettingsError
 from ..stores.memory import MemoryStore
+from .config_option import config_option
 from .printing import show
 
 
@@ -46,9 +47,7 @@ from .printing import show
 @click.option("--account", "name", required=True, metavar="NAME", help="Who asks: name or id.")
 @click.option("--user-agent", default="", metavar="UA", help="The User-Agent it sends.")
 @click.option("--method", default="GET", show_default=True)
-@click.option("--config", "config_dir", envvar="OUTBOUNDS_CONFIG", default="config",
-              show_default=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
             as_json: bool) -> None:

@@ -16,12 +16,11 @@ from ..identity.first_run import create_first_account
 from ..proxy.launcher import ca_folder, run, set_up_logging
 from ..proxy.service import Service, StartError
 from ..settings import SettingsError
+from .config_option import config_option
 
 
 @click.command()
-@click.option("--config", "config_dir", envvar="OUTBOUNDS_CONFIG", default="config",
-              show_default=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="The configuration's folder; also $OUTBOUNDS_CONFIG.")
+@config_option
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Listen on this port instead of the first listener's.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE",
