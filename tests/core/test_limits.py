@@ -115,6 +115,21 @@ def test_who_waits_exactly_as_long_as_told_is_let_in(
         tat = new
 
 
+@pytest.mark.parametrize("interval", [1 / 3, 0.7, 60 / 7, 0.1])
+def test_rounding_refuses_nobody_who_waited(interval: float) -> None:
+    """Sums of such intervals are a little off; a client cannot wait 5.6e-17 s longer."""
+    for gap in (0.05, 0.31, 0.333, 1.7):
+        tat = now = 0.0
+        for _ in range(500):
+            now += gap
+            new, wait = gcra(tat, now, interval, 1)
+            if wait > 0.0:
+                now += wait
+                new, wait = gcra(tat, now, interval, 1)
+                assert wait == 0.0
+            tat = new
+
+
 @given(GAPS, INTERVALS, BURSTS, STARTS)
 def test_who_comes_earlier_is_not(
         gaps: list[float], interval: float, burst: int, start: float) -> None:

@@ -209,3 +209,11 @@ def test_the_version_changes_with_every_policy_file(
 
 def test_the_version_does_not_depend_on_the_place(folder: Folder, tmp_path: Path) -> None:
     assert Folder(tmp_path / "other").load().policy.version == folder.load().policy.version
+
+
+@pytest.mark.parametrize(("action", "refused"), [("strip", False), ("refuse", True)])
+def test_what_becomes_of_forged_headers(folder: Folder, action: str, refused: bool) -> None:
+    folder.change("protocol.yaml", "action: strip", f"action: {action}")
+    settings = folder.load()
+    assert settings.forged_headers.action == action
+    assert settings.policy.protocol.refuse_route_fields is refused
