@@ -49,6 +49,7 @@ LEANS_ON: Mapping[str, tuple[str, ...]] = {
         f"{H2}:Http2Connection.protocol_error", f"{H2}:Http2Connection._handle_event",
         f"{H2}:Http2Connection.handle_h2_event", f"{H2}:Http2Connection.close_connection",
         f"{H2}:Http2Server._handle_event", f"{H2}:Http2Server.handle_h2_event",
+        f"{H2}:Http2Server.__init__", f"{H2}:Http2Connection.__init__", f"{H2}:StreamState",
     ),
     "http_guard": (
         # overridden
@@ -148,6 +149,9 @@ PINS: Mapping[str, str] = {
     "mitmproxy.proxy.layers.http._http2:Http2Connection.close_connection": "44b76ed198e7916a",
     "mitmproxy.proxy.layers.http._http2:Http2Server._handle_event": "7282fa18e70a3eaa",
     "mitmproxy.proxy.layers.http._http2:Http2Server.handle_h2_event": "d24a023c678de6ce",
+    "mitmproxy.proxy.layers.http._http2:Http2Server.__init__": "fbaceff7e0dfcd9e",
+    "mitmproxy.proxy.layers.http._http2:Http2Connection.__init__": "1614b5711609de26",
+    "mitmproxy.proxy.layers.http._http2:StreamState": "d381ceda7b95ddb0",
     "mitmproxy.proxy.layers.http:HttpStream._handle_event": "e3cbfef7310ae81f",
     "mitmproxy.proxy.layers.http:HttpStream.check_killed": "368cad352d1e82b6",
     "mitmproxy.proxy.layers.http:HttpStream.check_invalid": "ef0a126eef45d903",
