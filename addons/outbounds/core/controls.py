@@ -218,7 +218,8 @@ def limits(case: Case) -> Asking:
         if limit.unit is Unit.TUNNELS:
             detail = f"{limit.count} tunnels are open at once, which is this account's limit."
         else:
-            detail = (f"The limit {limit.id!r} allows {limit.count} requests per "
+            noun = "request" if limit.count == 1 else "requests"
+            detail = (f"The limit {limit.id!r} allows {limit.count} {noun} per "
                       f"{limit.window:g} s for each {limit.per.value}.")
         return refuse("limits", Kind.LIMIT, detail, rule=limit.id, clause=limit.clause,
                       retry_after=outcome.retry_after, rate_limit=outcome.state)
