@@ -8,11 +8,15 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
 
 from .harness import PASSWORD, PLAIN_PASSWORD, Proxy
 
@@ -80,6 +84,17 @@ def tls(peer: socket.socket, ca: Path, name: str | None, *alpn: str) -> ssl.SSLS
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context.wrap_socket(peer, server_hostname=name)
+
+
+def hello(name: str | None) -> bytes:
+    """A ClientHello as OpenSSL makes it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(into, out, server_hostname=name)
+    with suppress(ssl.SSLWantReadError):
+        session.do_handshake()
+    return out.read()
 
 
 def inspected(proxy: Proxy, name: str, port: int, *alpn: str) -> ssl.SSLSocket:
@@ -198,3 +213,32 @@ def swallow(origin: TcpOrigin, peer: socket.socket) -> None:
     """Reads and says nothing."""
     while origin.read(peer):
         pass
+
+
+class Http2:
+    """alice's HTTP/2 in an inspected tunnel, with nothing that would keep her from nonsense."""
+
+    def __init__(self, proxy: Proxy, port: int, host: str = "site.test") -> None:
+        self.peer = inspected(proxy, host, port, "h2")
+        assert self.peer.selected_alpn_protocol() == "h2"
+        self.authority = f"{host}:{port}"
+        self.connection = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=True, header_encoding="utf-8", validate_outbound_headers=False,
+            normalize_outbound_headers=False))
+        self.connection.initiate_connection()
+        self.send()
+
+    def send(self) -> None:
+        self.peer.sendall(self.connection.data_to_send())
+
+    def fields(self, path: str, *more: tuple[str, str],
+               method: str = "GET") -> list[tuple[str, str]]:
+        return [(":method", method), (":scheme", "https"), (":authority", self.authority),
+                (":path", path), *more]
+
+    def events(self, seconds: float = 5.0) -> Iterator[h2.events.Event]:
+        self.peer.settimeout(seconds)
+        with suppress(OSError):
+            while data := self.peer.recv(65536):
+                yield from self.connection.receive_data(data)
+                self.send()

@@ -15,15 +15,15 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import h2.config
-import h2.connection
 import h2.events
+import h2.exceptions
 import pytest
 
 from .h2_origin import H2Origin
 from .harness import Proxy, edit_yaml, free_port, lift_limits, make_config, wait_until
 from .origin import Origin
 from .sockets import (
+    Http2,
     Reply,
     TcpOrigin,
     ask,
@@ -32,6 +32,7 @@ from .sockets import (
     connect,
     dial,
     get,
+    hello,
     inspected,
     reply,
     small_http,
@@ -482,17 +483,6 @@ def test_connect_to_nothing(bench: Bench, target: str) -> None:
 # --- inside a tunnel ------------------------------------------------------------------------------
 
 
-def hello(name: str | None) -> bytes:
-    """A ClientHello as OpenSSL makes it."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    session = context.wrap_bio(into, out, server_hostname=name)
-    with suppress(ssl.SSLWantReadError):
-        session.do_handshake()
-    return out.read()
-
-
 def tunnel(bench: Bench, target: TcpOrigin, name: str = "bob") -> socket.socket:
     peer, answer = connect(bench.proxy, f"site.test:{target.port}", name)
     assert answer.status == 200
@@ -617,34 +607,6 @@ def test_a_client_that_does_not_trust_the_authority(bench: Bench) -> None:
 
 
 # --- HTTP/2 ---------------------------------------------------------------------------------------
-
-
-class Http2:
-    """alice's HTTP/2 in an inspected tunnel, with nothing that would keep her from nonsense."""
-
-    def __init__(self, proxy: Proxy, port: int) -> None:
-        self.peer = inspected(proxy, "site.test", port, "h2")
-        assert self.peer.selected_alpn_protocol() == "h2"
-        self.authority = f"site.test:{port}"
-        self.connection = h2.connection.H2Connection(h2.config.H2Configuration(
-            client_side=True, header_encoding="utf-8", validate_outbound_headers=False,
-            normalize_outbound_headers=False))
-        self.connection.initiate_connection()
-        self.send()
-
-    def send(self) -> None:
-        self.peer.sendall(self.connection.data_to_send())
-
-    def fields(self, path: str, *more: tuple[str, str]) -> list[tuple[str, str]]:
-        return [(":method", "GET"), (":scheme", "https"), (":authority", self.authority),
-                (":path", path), *more]
-
-    def events(self, seconds: float = 5.0) -> Iterator[h2.events.Event]:
-        self.peer.settimeout(seconds)
-        with suppress(OSError):
-            while data := self.peer.recv(65536):
-                yield from self.connection.receive_data(data)
-                self.send()
 
 
 def test_rapid_reset_is_bounded(tmp_path: Path, running: Bench, trust: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ from mitmproxy.proxy.layers.modes import Socks5AuthData
 from ..core.request import Credentials
 from ..core.verdict import refuse
 from ..settings import SettingsError
+from . import held_reading
 from .clients import ClientConnection
 from .dial import DialRefused
 from .http1_guard import MalformedRequest
@@ -167,11 +168,14 @@ class Outbounds:
     @failing_closed_sync(_no_client)
     def client_connected(self, client: connection.Client) -> None:
         service = self.running_service()
+        connections = ctx.master.addons.get("proxyserver").connections
+        held_reading.attach(connections.get(client.id), client.id)
         service.clients.add(client.id)
         service.metrics.clients.inc()
 
     @failing_closed_sync(_nothing)
     def client_disconnected(self, client: connection.Client) -> None:
+        held_reading.detach(client.id)
         release(ctx.master.addons.get("proxyserver").connections, client.id)
         service = self.running_service()
         service.metrics.clients.dec()
@@ -250,12 +254,23 @@ class Outbounds:
         flow.messages.clear()  # mitmproxy keeps every message of a raw tunnel for its life
 
     @failing_closed_sync(_nothing)
+    def tls_start_server(self, data: tls.TlsData) -> None:
+        if not data.context.client.tls_established:  # what a client sends before its own handshake
+            held_reading.hold(data.context.client.id)
+
+    @failing_closed_sync(_nothing)
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        if not data.context.client.tls_established:
+            held_reading.release(data.context.client.id)
+
+    @failing_closed_sync(_nothing)
     def tls_failed_client(self, data: tls.TlsData) -> None:
         service = self.running_service()
         service.tunnels.tls_failed("client", data.conn, service.clients.get(data.context.client.id))
 
     @failing_closed_sync(_nothing)
     def tls_failed_server(self, data: tls.TlsData) -> None:
+        self.tls_established_server(data)
         service = self.running_service()
         service.tunnels.tls_failed("server", data.conn, service.clients.get(data.context.client.id))
 

@@ -26,10 +26,13 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestHeaders
 
 from ..core.verdict import Kind
+from . import held_reading
 
-# how long, and for how many octets, a refused client may go on sending before it is hung up on
+# how long a refused client may go on sending before it is hung up on, and how much of it is read
 LINGER = 2.0  # seconds
-MOST_FORGOTTEN = 4 * 1024 * 1024
+MOST_FORGOTTEN = 1024 * 1024
+# octets of the next requests that are taken in while one is being answered
+MOST_PIPELINED = 128 * 1024
 
 
 @dataclass
@@ -62,9 +65,19 @@ class GuardedHttp1Server(_http1.Http1Server):
     limits: ClassVar[HeadLimits] = HeadLimits()
     heads_read: int = 0
     forgotten: int = 0  # octets that came after a head that was refused
+    holding: bool = False
     clock: tuple[commands.RequestWakeup, int] | None = None  # the wake-up, and for which head
 
+    def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if len(self.buf) > MOST_PIPELINED and not self.holding:
+            self.holding = True
+            held_reading.hold(self.conn.id)
+        return super().wait(event)
+
     def read_headers(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self.holding:
+            self.holding = False
+            held_reading.release(self.conn.id)
         if isinstance(event, events.Wakeup):
             if self.clock is not None and event.command is self.clock[0]:
                 late, self.clock = self.clock[1] == self.heads_read and len(self.buf) > 0, None
@@ -161,8 +174,10 @@ class GuardedHttp1Server(_http1.Http1Server):
         """Read and forget until the client has had the time to read our reply."""
         self.forgotten += len(self.buf)
         self.buf.maybe_extract_at_most(len(self.buf))
-        if self.forgotten > MOST_FORGOTTEN \
-                or isinstance(event, (events.Wakeup, events.ConnectionClosed)):
+        if self.forgotten > MOST_FORGOTTEN and not self.holding:
+            self.holding = True  # for good: hanging up now would be a reset, too
+            held_reading.hold(self.conn.id)
+        if isinstance(event, (events.Wakeup, events.ConnectionClosed)):
             yield commands.CloseConnection(self.conn)
 
 

@@ -26,6 +26,7 @@ from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
     RequestEndOfMessage,
+    RequestHeaders,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
@@ -33,7 +34,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
+from . import held_reading
 from .http1_guard import LINGER, MOST_FORGOTTEN
+from .http2_guard import GuardedHttp2Server
 
 logger = logging.getLogger("outbounds")
 
@@ -82,6 +85,33 @@ class GuardedHttpStream(http_layer.HttpStream):
 
     def hang_up(self) -> layer.CommandGenerator[None]:
         yield commands.CloseConnection(self.context.client)
+
+    def state_wait_for_request_headers(
+        self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+        deciding: layer.CommandGenerator[None] = super().state_wait_for_request_headers(event)
+        if event.end_stream and event.request.method != "CONNECT":
+            return deciding
+        return self.held(deciding)
+
+    def held(self, deciding: layer.CommandGenerator[None]) -> layer.CommandGenerator[None]:
+        """Take in no body, or octets of a tunnel, before there is somewhere to put them."""
+        client, http2 = self.context.client, self.context.client.alpn == b"h2"
+        if not http2:  # there, other streams go on, and the window is what holds back
+            held_reading.hold(client.id)
+        try:
+            yield from deciding
+        finally:
+            if not http2:
+                held_reading.release(client.id)
+        if http2:
+            connection = self.client_side()
+            if isinstance(connection, GuardedHttp2Server):
+                yield from connection.decided(self.stream_id)
+
+    def client_side(self) -> layer.Layer:
+        parent = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(parent, http_layer.HttpLayer)
+        return parent.connections[self.context.client]
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
         if (yield from super().check_killed(emit_error_hook)):
@@ -149,14 +179,14 @@ class GuardedHttpStream(http_layer.HttpStream):
     def state_errored(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestData) and self.forgotten is not None:
             self.forgotten += len(event.data)
-            if self.forgotten > MOST_FORGOTTEN:
-                yield from self.hang_up()
+            if self.forgotten > MOST_FORGOTTEN:  # for good: hanging up now would be a reset, too
+                held_reading.hold(self.context.client.id)
+                self.forgotten = None
+        yield from ()
 
     def stop_stream(self) -> layer.CommandGenerator[None]:
         """RFC 9113 section 8.1: after a complete response, RST_STREAM(NO_ERROR) ends the upload."""
-        parent = self.context.layers[self.context.layers.index(self) - 1]
-        assert isinstance(parent, http_layer.HttpLayer)
-        connection = parent.connections[self.context.client]
+        connection = self.client_side()
         if isinstance(connection, _http2.Http2Server) and not connection.is_closed(self.stream_id):
             connection.h2_conn.reset_stream(self.stream_id, 0)
             yield commands.SendData(self.context.client, connection.h2_conn.data_to_send())

@@ -15,6 +15,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import modes
 
 from ..core.verdict import Kind
+from . import held_reading
 from .http1_guard import MalformedRequest, OutboundsMalformedHook
 from .http_guard import GuardedHttpStream
 
@@ -114,12 +115,21 @@ class GuardedSocks5Proxy(modes.Socks5Proxy):
             target = connect_target(self.buf)
             if target is not None:
                 self.decided = True
-                data = SocksConnect(self.context.client, *target)
-                yield OutboundsSocksHook(data)
-                if data.reply_code:
-                    yield from self.socks_err("SOCKS5 CONNECT refused.", data.reply_code)
-                    return
+                held_reading.hold(self.context.client.id)
+                try:
+                    yield from self.decide(SocksConnect(self.context.client, *target))
+                finally:
+                    held_reading.release(self.context.client.id)
+                return
         yield from super().state_connect()
+
+    def decide(self, data: SocksConnect) -> layer.CommandGenerator[None]:
+        """Ask, and dial or refuse."""
+        yield OutboundsSocksHook(data)
+        if data.reply_code:
+            yield from self.socks_err("SOCKS5 CONNECT refused.", data.reply_code)
+        else:
+            yield from super().state_connect()
 
 
 def connect_target(buf: bytes) -> tuple[str, int] | None:
