@@ -15,12 +15,15 @@ PARTS = ("proxy", "lists", "limits", "robots", "evidence")
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure, and hold the figures against their bounds.")
-    parser.add_argument("parts", nargs="*", metavar="PART", choices=(*PARTS, []),
+    parser.add_argument("parts", nargs="*", metavar="PART",
                         help=f"any of {', '.join(PARTS)}; all without one")
     parser.add_argument("--quick", action="store_true",
                         help="fewer and shorter turns: to see that it runs, not for figures")
     options = parser.parse_args()
     parts = options.parts or PARTS
+    unknown = set(parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; use {', '.join(PARTS)}")
     if len(parts) == 1:
         return one(parts[0], options.quick)
     # each in a process of its own: memory that one part has left behind would be reused by the

@@ -28,7 +28,7 @@ class Turn:
 
 
 def take_turn(contender: Contender, site: Site, client: Client, folder: Path, *, core: int,
-              other_core: int, seconds: int, connections: int) -> Turn:
+              other_core: int, seconds: int) -> Turn:
     """Raises RuntimeError when a reply was not 200 or a record is missing: no figure, then."""
     folder.mkdir(parents=True)
     port = free_port()
@@ -40,9 +40,9 @@ def take_turn(contender: Contender, site: Site, client: Client, folder: Path, *,
         helpers = children(proxy.pid)  # the collector: with the first reply it is there
         for helper in helpers:
             move(helper, other_core)
-        loads = [client.run(port, WARM_UP, connections)]
+        loads = [client.run(port, WARM_UP, contender.connections)]
         cpu, collector = usage(proxy.pid).both, _sum(helpers)
-        load = client.run(port, seconds, connections)
+        load = client.run(port, seconds, contender.connections)
         cpu, collector = usage(proxy.pid).both - cpu, _sum(helpers) - collector
         memory = resident(proxy.pid)
         alone = client.run(port, max(1, seconds // 2), 1)
