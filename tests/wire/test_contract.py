@@ -595,6 +595,21 @@ def test_the_targets_own_refusal_passes_untouched(scene: Scene, way: str, status
     assert "proxy-status" not in answer  # so a client can tell their 429 from ours
 
 
+@pytest.mark.parametrize("way", ["plain", "inspected"])
+def test_a_target_asks_in_vain_for_proxy_credentials(scene: Scene, way: str) -> None:
+    """407 never means anything else than that this proxy wants credentials."""
+    async def asks(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=407, text="give", headers={
+            "Proxy-Authenticate": 'Basic realm="theirs"'})
+
+    scene.plain.handler = scene.tls.handler = asks
+    answer = scene.ask(way)
+    assert "proxy-authenticate" not in answer
+    problem = scene.refused(answer, 502, "target-protocol", "upstream", "target-protocol",
+                            error="http_protocol_error")
+    assert problem["detail"] == "site.test asks for proxy credentials, which only a proxy may."
+
+
 # --- the connection afterwards ------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ class Exchange:
     charges: tuple[Charge, ...] = ()
     bytes_up: int = 0
     bytes_down: int = 0
+    objection: str = ""  # why the target's answer is not passed on
 
 
 @dataclass(slots=True)

@@ -175,8 +175,10 @@ class Exchanges:
         exchange = client.exchanges.get(flow.id)
         if flow.response is None or exchange is None:
             return
-        if flow.response.status_code == 101 and "upgrade" not in flow.request.headers:
-            flow.kill()  # nobody asked to switch; a raw tunnel must not come of it
+        objection = _objection(flow)
+        if objection:
+            exchange.objection = f"{exchange.host.text} {objection}."
+            flow.kill()
             return
         down = self._rt.metrics.bytes_down
 
@@ -208,12 +210,15 @@ class Exchanges:
         if client.dial_refused:
             verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
             client.dial_refused = ""
+        elif exchange.objection:
+            verdict = refuse("upstream", Kind.TARGET_PROTOCOL, exchange.objection,
+                             rule=Kind.TARGET_PROTOCOL.slug)
         else:
             verdict = verdict_for(message, exchange.host.text,
                                   connected=flow.server_conn.connected)
         assert verdict.kind is not None
         self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
-        if flow.response is None or flow.response.timestamp_end is None:
+        if exchange.objection or flow.response is None or flow.response.timestamp_end is None:
             self.answer(flow, verdict, exchange.record.id)
         self._closed(flow, exchange, "failure", verdict.detail)
 
@@ -248,6 +253,18 @@ class Exchanges:
 
 def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int]:
     return (address[0], address[1]) if address else ("", 0)
+
+
+def _objection(flow: http.HTTPFlow) -> str:
+    """Why an answer of the target cannot be passed on, "" if it can."""
+    assert flow.response is not None
+    if flow.response.status_code == 407:
+        # RFC 9110 section 15.5.8: this status is the proxy's. Passed on, it would have clients ask
+        # their users for the proxy's password on behalf of a site.
+        return "asks for proxy credentials, which only a proxy may"
+    if flow.response.status_code == 101 and "upgrade" not in flow.request.headers:
+        return "switches protocols unasked"  # a raw tunnel that nobody judged would come of it
+    return ""
 
 
 def _client_left(message: str) -> bool:

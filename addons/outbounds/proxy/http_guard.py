@@ -114,7 +114,11 @@ class GuardedHttpStream(http_layer.HttpStream):
         return parent.connections[self.context.client]
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:
-        if (yield from super().check_killed(emit_error_hook)):
+        killing: layer.CommandGenerator[bool] = super().check_killed(emit_error_hook)
+        if self.server_state == self.state_wait_for_response_headers:
+            # killed for what the target answered; its connection, in the middle of that, goes too
+            killing = self.reword(killing, complete=False)
+        if (yield from killing):
             return True
         flow = self.flow
         if flow.request.method == "CONNECT":
