@@ -383,6 +383,7 @@ def test_a_fault_in_next_layer_closes_the_tunnel(bench: Bench) -> None:
             with bench.fault("hook next_layer"):
                 peer.sendall(data)
                 assert closed(peer)
+        wait_until(lambda: len(target.received) == 2)
         assert [bytes(received) for received in target.received] == [b"", b""]
 
 

@@ -484,8 +484,10 @@ def test_connect_to_nothing(bench: Bench, target: str) -> None:
 
 
 def tunnel(bench: Bench, target: TcpOrigin, name: str = "bob") -> socket.socket:
+    seen = len(target.peers)
     peer, answer = connect(bench.proxy, f"site.test:{target.port}", name)
     assert answer.status == 200
+    wait_until(lambda: len(target.received) > seen)  # our thread may accept it a little later
     return peer
 
 
