@@ -79,7 +79,12 @@ class Outbox:
         self._filling = None
 
     def number_unsent(self, now: float) -> Iterator[Batch]:
-        """Give each batch that has no number the next one, in order, as sent `now`."""
+        """Give each batch that has no number the next one, in order, as sent `now`.
+
+        The one being filled is sealed: an acknowledgement may come between two lines of one tick,
+        and a line added to a batch that is on its way would be taken for acknowledged, unsent.
+        """
+        self.seal()
         unsent = []
         for batch in reversed(self._batches):  # they are the end of it, mostly one
             if batch.number:
