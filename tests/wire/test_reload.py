@@ -83,10 +83,11 @@ def test_a_change_is_live_without_dropping_what_is_open(bench: Bench) -> None:
         download = stack.enter_context(dial(bench.proxy.port))
         where = f"site.test:{slow.port}"
         download.sendall(get(f"http://{where}/", where))
+        # the download first, so that it is the target's first connection
+        wait_until(lambda: slow.received and b"\r\n\r\n" in slow.received[0])
         tunnel, answer = connect(bench.proxy, where, "bob")
         stack.enter_context(tunnel)
         assert answer.status == 200
-        wait_until(lambda: slow.received and b"\r\n\r\n" in slow.received[0])
         before = bench.proxy.metrics()
         edit_yaml(bench.file("protocol.yaml"), lambda data: data["methods"].remove("GET"))
         bench.live(lambda: bench.status() == 403)
