@@ -314,13 +314,15 @@ def test_limit_keys(per: Per, account: str, host: str, key: str) -> None:
 STATE = RateLimit("x", 60, 60.0, 0, 3.0)
 
 
-@pytest.mark.parametrize(("limit", "retry", "detail"), [
-    (PER_ACCOUNT, 2.5, "The limit 'per-account' allows 60 requests per 60 s for each account."),
-    (PER_HOST, 0.1, "The limit 'per-host' allows 60 requests per 60 s for each account+host."),
-    (TUNNELS, None, "3 tunnels are open at once, which is this account's limit."),
+@pytest.mark.parametrize(("limit", "wait", "retry", "detail"), [
+    (PER_ACCOUNT, 2.5, 2.5,
+     "The limit 'per-account' allows 60 requests per 60 s for each account."),
+    (PER_HOST, 0.1, 0.1, "The limit 'per-host' allows 60 requests per 60 s for each account+host."),
+    (TUNNELS, None, 1.0, "3 tunnels are open at once, which is this account's limit."),
 ])
-def test_what_an_exceeded_limit_says(limit: Limit, retry: float | None, detail: str) -> None:
-    driven = drive(answers={Take: Exceeded(limit, retry, STATE)})
+def test_what_an_exceeded_limit_says(limit: Limit, wait: float | None, retry: float,
+                                     detail: str) -> None:
+    driven = drive(answers={Take: Exceeded(limit, wait, STATE)})
     verdict = driven.case.verdict
     assert driven.outcome == ("limits", limit.id, 429)
     assert (verdict.detail, verdict.retry_after, verdict.rate_limit, verdict.clause) == (

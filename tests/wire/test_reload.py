@@ -14,10 +14,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from ruamel.yaml import YAML
 
-from .harness import ROOT, Proxy, edit_yaml, free_port, lift_limits, make_config, wait_until
+from .harness import (
+    PLAIN_PASSWORD,
+    ROOT,
+    Proxy,
+    edit_yaml,
+    free_port,
+    lift_limits,
+    make_config,
+    wait_until,
+)
 from .origin import Origin
 from .sockets import TcpOrigin, ask, connect, dial, get
 
@@ -70,6 +80,20 @@ def bench(running: Bench) -> Iterator[Bench]:
                 target.write_bytes(source.read_bytes())
     shutil.rmtree(kept)
     wait_until(lambda: running.failed() == 0 and running.status() == 200)
+
+
+def test_who_is_known_changes_live(bench: Bench) -> None:
+    """identity.yaml, too: another realm, and accounts from an htpasswd file that is added."""
+    url = f"http://site.test:{bench.origin.port}/"
+    carol = bcrypt.hashpw(PLAIN_PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    assert ask(bench.proxy, url, "carol").status == 407
+    bench.file("carol.htpasswd").write_text(f"carol:{carol}\n")
+    edit_yaml(bench.file("identity.yaml"), lambda data: data.update(
+        realm="another", htpasswd=[{"file": "carol.htpasswd", "plan": "default"}]))
+    bench.live(lambda: ask(bench.proxy, url, "carol").status == 200)
+    refused = ask(bench.proxy, url, "nobody")
+    assert refused.status == 407 and 'realm="another"' in refused.headers["proxy-authenticate"]
+    assert bench.status() == 200  # who was known before still is
 
 
 def test_a_change_is_live_without_dropping_what_is_open(bench: Bench) -> None:

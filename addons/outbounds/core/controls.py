@@ -214,15 +214,16 @@ def limits(case: Case) -> Asking:
     case.charges = tuple(charges)
     outcome: Taken | Exceeded = yield Take(case.charges)
     if isinstance(outcome, Exceeded):
-        limit = outcome.limit
+        limit, retry_after = outcome.limit, outcome.retry_after
         if limit.unit is Unit.TUNNELS:
+            retry_after = 1.0  # when one will close nobody knows; the least that can be said
             detail = f"{limit.count} tunnels are open at once, which is this account's limit."
         else:
             noun = "request" if limit.count == 1 else "requests"
             detail = (f"The limit {limit.id!r} allows {limit.count} {noun} per "
                       f"{limit.window:g} s for each {limit.per.value}.")
         return refuse("limits", Kind.LIMIT, detail, rule=limit.id, clause=limit.clause,
-                      retry_after=outcome.retry_after, rate_limit=outcome.state)
+                      retry_after=retry_after, rate_limit=outcome.state)
     case.taken = _of_kind(outcome, Taken)
     return None
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..identity.htpasswd import HtpasswdError
 from ..lists.rules_file import parse_rules
 from ..settings import Settings, SettingsError, fingerprint, load
 from .metrics import Metrics
@@ -62,8 +63,9 @@ class Reloader:
             # in a thread: reading YAML takes about 0.1 s, and requests must not wait for it
             settings = await asyncio.to_thread(read_settings, self._folder)
             self._adopt(settings)
-        except SettingsError as error:
-            self._files = error.files or self._files
+        except (SettingsError, HtpasswdError) as error:
+            if isinstance(error, SettingsError):
+                self._files = error.files or self._files
             self._seen = fingerprint(self._folder, self._files)
             self._metrics.reload_failed.set(1)
             self._metrics.reloads.labels("failed").inc()

@@ -11,12 +11,11 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from mitmproxy import connection, ctx, http
-from mitmproxy.proxy.mode_specs import ProxyMode
 
 from .. import __version__
 from ..core.account import Account
@@ -27,20 +26,19 @@ from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
 from ..evidence.supervisor import CollectorProcess
 from ..identity.accounts_file import AccountsFile, AccountsFileError
-from ..identity.attempts import AttemptLimits, FailureRate
 from ..identity.htpasswd import Htpasswd, HtpasswdError
-from ..identity.networks import NetworkUse
 from ..identity.verifier import Identifier
 from ..settings import Settings
-from ..settings.quantity import Rate
 from ..stores.memory import MemoryStore
 from .clients import ClientConnection, Clients
 from .dial import DialRefused, Permission, VettedGetaddrinfo, permit
 from .exchanges import Exchanges
 from .gate import Gate
 from .http1_guard import HeadLimits
+from .identification import htpasswd_of, make_identifier
 from .install import install
 from .metrics import Metrics
+from .modes import unjudged_mode
 from .own_addresses import own_addresses
 from .recorder import Recorder
 from .reload import Reloader, read_settings
@@ -67,9 +65,9 @@ class StartError(RuntimeError):
 
 class Service:
     def __init__(self, settings: Settings, accounts: AccountsFile, htpasswd: Htpasswd) -> None:
+        self._htpasswd = htpasswd
         self.settings = settings
         self.accounts = accounts
-        self.htpasswd = htpasswd
         self.metrics = Metrics()
         self.clients = Clients()
         self.replies = Replies(settings.service.name, settings.identity.realm)
@@ -91,7 +89,7 @@ class Service:
         try:
             settings.service.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             accounts = AccountsFile(settings.identity.accounts)
-            htpasswd = Htpasswd([(entry.file, entry.plan) for entry in settings.identity.htpasswd])
+            htpasswd = htpasswd_of(settings.identity)
         except (AccountsFileError, HtpasswdError, OSError) as error:
             raise StartError(str(error)) from error
         return cls(settings, accounts, htpasswd)
@@ -100,8 +98,7 @@ class Service:
 
     def prepare(self) -> None:
         """What must stand before the first listener opens: the guards, and mitmproxy's options."""
-        heads = self.settings.service.heads
-        install(HeadLimits(heads.max_size, heads.max_fields, heads.timeout), self.unjudged)
+        self._install(self.settings)
         wanted = {
             "validate_inbound_headers": True,  # off, request smuggling would be let through
             "onboarding": False,  # mitm.it is answered to anyone, unrecorded
@@ -122,26 +119,17 @@ class Service:
             settings.evidence.socket, session, timeout=settings.evidence.ack_timeout)
         recorder = Recorder(
             self._evidence, Encoder(session, load_key(settings.service.data)), metrics)
-        failures = settings.identity.failures
-        identifier = Identifier(
-            [self.accounts, self.htpasswd],
-            limits=AttemptLimits(_at_once(failures.per_source), _at_once(failures.per_name)),
-            networks=NetworkUse(settings.identity.networks.identify,
-                                settings.identity.networks.restrict),
-            cache_seconds=settings.identity.cache,
-            on_change=self._account_changed,
-            live=self.clients.live_accounts)
-        access = RobotsAccess(self.resolver, recorder, lambda: gate.policy)
-        robots = robots_cache(settings, access, sites_context(ctx.options))
-        gate = Gate(settings.policy, identifier, self.resolver, robots, MemoryStore(), metrics)
-        self.identifier = identifier
+        self.identifier = self._make_identifier(settings, self._htpasswd)
+        self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy)
+        robots = robots_cache(settings, self._access, sites_context(ctx.options))
+        gate = Gate(settings.policy, self.identifier, self.resolver, robots, MemoryStore(), metrics)
         self.runtime = Runtime(settings, gate, recorder, self.replies,
                                RouteFields(settings.forged_headers), self.clients, metrics)
         self.exchanges = Exchanges(self.runtime)
         self.tunnels = Tunnels(self.runtime, self.exchanges)
         metrics.set_policy(settings.policy.version)
         metrics.watch_cache("dns", self.resolver.__len__)
-        metrics.watch_cache("robots", gate.robots.__len__)
+        metrics.watch_cache("robots", lambda: len(gate.robots))
         metrics.watch_cache("limits", gate.store.__len__)
         metrics.evidence_up.set_function(lambda: float(self._evidence is not None
                                                        and self._evidence.available))
@@ -150,7 +138,9 @@ class Service:
         """Raises OSError, EvidenceUnavailable, StartError."""
         settings = self.settings
         assert self.runtime is not None and self._evidence is not None
-        _only_judged_modes(ctx.options.mode)
+        if strange := unjudged_mode(ctx.options.mode):
+            raise StartError(f"mitmproxy's mode {strange!r} is not enforced; run Outbounds with "
+                             "regular and socks5 only")
         self._adopt(settings)
         if settings.evidence.collector == "spawn":
             self._collector = CollectorProcess(
@@ -212,9 +202,27 @@ class Service:
 
     # --- while running --------------------------------------------------------------------------
 
+    def _install(self, settings: Settings) -> None:
+        heads = settings.service.heads
+        install(HeadLimits(heads.max_size, heads.max_fields, heads.timeout), self.unjudged)
+
+    def _make_identifier(self, settings: Settings, htpasswd: Htpasswd) -> Identifier:
+        return make_identifier(settings.identity, self.accounts, htpasswd, self._account_changed,
+                               self.clients.live_accounts)
+
     def _adopt(self, settings: Settings) -> None:
-        """Put a policy in force, for every decision from now on."""
+        """Put settings in force, for every decision from now on. Raises HtpasswdError, before
+        anything has changed. Listeners, metrics, data and evidence stay as they were at start."""
         assert self.runtime is not None
+        old, gate = self.settings, self.runtime.gate
+        if settings.identity != old.identity:
+            self._change_identifier(self._make_identifier(settings,
+                                                          htpasswd_of(settings.identity)))
+        if settings.robots != old.robots or settings.service.contact != old.service.contact:
+            gate.robots = robots_cache(settings, self._access, sites_context(ctx.options))
+        self._install(settings)
+        self.replies = self.runtime.replies = Replies(settings.service.name,
+                                                      settings.identity.realm)
         proxyserver = ctx.master.addons.get("proxyserver")
         ports = {address[1] for address in proxyserver.listen_addrs()}
         ports.add(settings.service.metrics.port)
@@ -226,6 +234,18 @@ class Service:
         self.metrics.set_policy(settings.policy.version)
         for warning in settings.warnings:
             logger.warning("%s", warning)
+
+    def _change_identifier(self, identifier: Identifier) -> None:
+        assert self.runtime is not None
+        retired, self.identifier = self.identifier, identifier
+        self.runtime.gate.identifier = identifier
+        self._tasks[0].cancel()
+        self._tasks[0] = asyncio.create_task(identifier.watch(), name="watch accounts")
+        # those who wait for the old one's answer still get it
+        asyncio.get_running_loop().call_later(60.0, retired.close)
+        # whoever has lost their place in between, such as in an htpasswd file, is told to nobody
+        for account_id in self.clients.live_accounts():
+            self._account_changed(identifier.current(Account(account_id, "")), account_id)
 
     def unjudged(self, flow: http.HTTPFlow) -> http.Response:
         """The reply to a flow that reached no verdict. Its record, if any, is posted."""
@@ -277,17 +297,3 @@ class Service:
                 sever(connections, client.id)
             else:
                 client.account_is_now(account)
-
-
-def _only_judged_modes(modes: Sequence[str]) -> None:
-    """Raises StartError for a mode whose traffic no hook of ours would see, or not as a request."""
-    for mode in modes:
-        kind = ProxyMode.parse(mode).type_name
-        if kind not in ("regular", "socks5"):
-            raise StartError(f"mitmproxy's mode {kind!r} ({mode}) is not enforced; run Outbounds "
-                             "with regular and socks5 only")
-
-
-def _at_once(rate: Rate) -> FailureRate:
-    """30/min: thirty failures may come at once, then one every two seconds."""
-    return FailureRate(rate.count, rate.window / rate.count)
