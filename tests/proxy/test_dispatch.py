@@ -12,7 +12,7 @@ from mitmproxy import addonmanager, exceptions, hooks, http, master, options
 from mitmproxy.proxy.layers.http import HttpRequestHeadersHook, HttpResponseHook
 from mitmproxy.test import tflow
 
-from outbounds.proxy.dispatch import DispatchTable
+from outbounds.proxy.dispatch import DispatchTable, leave_out_idle_updates
 
 Log = list[str]
 
@@ -174,3 +174,40 @@ async def test_no_update_follows_a_flow_event() -> None:
         log.clear()
         await manager(kind, [Listener("a", log)]).handle_lifecycle(HttpResponseHook(tflow.tflow()))
         assert log == ["a response", *last]
+
+
+class Updated:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seen: list[http.HTTPFlow] = []
+
+    def update(self, flows: list[http.HTTPFlow]) -> None:
+        self.seen += flows
+
+
+async def test_updates_reach_whoever_takes_them_and_nobody_else_is_asked() -> None:
+    """In the host's own manager; an addon that comes later, or in another's place, counts."""
+    manager = master.Master(options.Options()).addons
+    walks: list[str] = []
+    offered = manager.trigger_event
+
+    async def counting(event: hooks.Hook) -> None:
+        walks.append(event.name)
+        await offered(event)
+
+    manager.trigger_event = counting  # type: ignore[method-assign]
+    leave_out_idle_updates(manager)
+    flow = tflow.tflow()
+    manager.add(Deaf())
+    await manager.handle_lifecycle(HttpRequestHeadersHook(flow))
+    assert walks == ["requestheaders"]
+    first, second = Updated("taker"), Updated("taker")
+    manager.add(first)
+    await manager.handle_lifecycle(HttpRequestHeadersHook(flow))
+    manager.remove(first)
+    manager.add(second)
+    await manager.handle_lifecycle(HttpRequestHeadersHook(flow))
+    assert (first.seen, second.seen) == ([flow], [flow])
+    manager.remove(second)
+    await manager.handle_lifecycle(HttpRequestHeadersHook(flow))
+    assert walks == ["requestheaders", *["requestheaders", "update"] * 2, "requestheaders"]

@@ -32,6 +32,7 @@ from ..settings import Settings
 from ..stores.memory import MemoryStore
 from .clients import ClientConnection, Clients
 from .dial import DialRefused, Permission, VettedGetaddrinfo, permit
+from .dispatch import leave_out_idle_updates
 from .exchanges import Exchanges
 from .gate import Gate
 from .http1_guard import HeadLimits
@@ -108,6 +109,7 @@ class Service:
             "store_streamed_bodies": False,
         }
         ctx.options.update_known(**wanted)
+        leave_out_idle_updates(ctx.master.addons)
         self._assemble()
         VettedGetaddrinfo(asyncio.get_running_loop(), self.resolver,
                           self._dial_refused).install(asyncio.get_running_loop())
@@ -152,7 +154,6 @@ class Service:
         try:
             await self._evidence.wait_available(10.0)
         except EvidenceUnavailable as error:
-            # not fatal: the log says why, every request is refused, and it may come yet
             logger.warning("The evidence collector does not answer: %s. All requests are refused "
                            "until it does.", error)
         place = settings.service.metrics
@@ -175,7 +176,7 @@ class Service:
         logger.info("Outbounds %s enforces policy %s from %s; listening on %s; "
                     "metrics on http://%s:%d/metrics.", __version__,
                     settings.policy.version[:12], settings.folder,
-                    ", ".join(f"{host}:{port}" for host, port, *_ in proxyserver.listen_addrs()),
+                    ", ".join(f"{at[0]}:{at[1]}" for at in proxyserver.listen_addrs()),
                     place.host, place.port)
 
     async def stop(self) -> None:
