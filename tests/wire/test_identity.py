@@ -173,10 +173,11 @@ def test_a_malformed_socks5_handshake_is_on_record(stage: Stage, octets: bytes, 
         peer.shutdown(socket.SHUT_WR)
         while peer.recv(100):
             pass
-    (start, end), = wait_until(lambda: stage.proxy.pairs(source_port=port))
+    # the opening may be read from the disk a moment before the closing is there
+    (start, _), = wait_until(lambda: [
+        pair for pair in stage.proxy.pairs(source_port=port) if pair[1]])
     assert start["event.action"] == "malformed"
     assert start["event.reason"].startswith(why)
-    assert end
 
 
 def test_an_unreadable_header_is_a_failed_attempt(stage: Stage) -> None:
