@@ -23,6 +23,7 @@ class Case:
     now: float
     account: Account | None = None
     addresses: tuple[Address, ...] = ()
+    labels: tuple[str, ...] = ()  # categories and countries of the list entry that denied
     robots: RobotsAnswer | None = None
     robots_match: Match | None = None
     robots_scope: str = ""  # "path": the rule for this very path; "site": the whole-site rule only

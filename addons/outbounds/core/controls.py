@@ -13,8 +13,8 @@ from typing import Any
 
 from .account import Account, Unidentified
 from .case import Case
-from .denylist import Hit
 from .destination import Address, Host
+from .hit import Hit, Hits, denials
 from .limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
 from .questions import AddressesOf, NoSuchHost, Question, RobotsAnswer, RobotsOf, Take, WhoIs
 from .request import Name
@@ -100,29 +100,50 @@ def _agrees(name: Name, case: Case) -> Generator[Question, Any, bool]:
 def destination(case: Case) -> Asking:
     request, policy = case.request, case.policy
     assert case.account is not None
-    for hit in policy.denylist.match(request.host, request.port, request.scheme, request.path):
-        if not _lifted(hit, case):
-            return _denied(hit, case)
+    on_a_list = _denial(
+        policy.denylist.match(request.host, request.port, request.scheme, request.path), case)
+    if on_a_list is not None:
+        return on_a_list
     host = request.host
     if host.address is not None:
-        case.addresses = (host.address,)
+        found: tuple[Address, ...] = (host.address,)
     else:
-        found: tuple[Address, ...] | NoSuchHost = yield AddressesOf(host, case.account)
-        if isinstance(found, NoSuchHost):
-            return refuse("destination", Kind.NO_SUCH_HOST, found.detail, rule="dns")
+        answer: tuple[Address, ...] | NoSuchHost = yield AddressesOf(host, case.account)
+        if isinstance(answer, NoSuchHost):
+            return refuse("destination", Kind.NO_SUCH_HOST, answer.detail, rule="dns")
+        found = answer
         if not found:
             raise ValueError(f"{host.text} was said to resolve, but to no address")
-        case.addresses = found
     # every address, not only the first: if that one is dead, the next will be dialled
-    for address in case.addresses:
-        reason = policy.addresses.refuses(address, request.port)
-        if reason is not None and (reason.rule in NEVER_LIFTED or not case.lift(reason.rule)):
-            where = host.text if host.address is not None else f"{host.text} is at {address}"
-            return refuse("destination", Kind.ADDRESS, f"{where}: {reason.detail}",
-                          rule=reason.rule, clause=reason.clause)
-        for hit in policy.denylist.match_address(address, request.port):
-            if not _lifted(hit, case):
-                return _denied(hit, case)
+    refusals = [(address, _refusal_at(address, case)) for address in found]
+    case.addresses = tuple(address for address, verdict in refusals if verdict is None)
+    for _, verdict in refusals:
+        if verdict is not None and not (case.addresses and policy.drop_bad_addresses):
+            case.addresses = found
+            return verdict
+    return None
+
+
+def _refusal_at(address: Address, case: Case) -> Verdict | None:
+    """Why `address` may not be dialled for the request, or None."""
+    request, policy = case.request, case.policy
+    reason = policy.addresses.refuses(address, request.port)
+    if reason is not None and (reason.rule in NEVER_LIFTED or not case.lift(reason.rule)):
+        host = request.host
+        where = host.text if host.address is not None else f"{host.text} is at {address}"
+        return refuse("destination", Kind.ADDRESS, f"{where}: {reason.detail}",
+                      rule=reason.rule, clause=reason.clause)
+    return _denial(policy.denylist.match_address(address, request.port), case)
+
+
+def _denial(hits: Hits, case: Case) -> Verdict | None:
+    if not hits:
+        return None
+    account = case.account
+    assert account is not None
+    for hit in denials(hits, account.id, account.plan, case.now):
+        if not _lifted(hit, case):
+            return _denied(hit, case)
     return None
 
 
@@ -133,6 +154,7 @@ def _lifted(hit: Hit, case: Case) -> bool:
 
 def _denied(hit: Hit, case: Case) -> Verdict:
     kind = Kind.LEGAL if hit.blocked_by else Kind.DENIED
+    case.labels = hit.labels
     return refuse("destination", kind,
                   f"{case.request.host.text} is on the list {hit.list_id!r}.",
                   rule=hit.rule, clause=hit.clause, blocked_by=hit.blocked_by)

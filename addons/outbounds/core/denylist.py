@@ -1,9 +1,10 @@
-"""The denylist: which entries of which lists a destination is on.
+"""The lists that operators keep by hand, in memory: which of their entries fit a destination.
 
 Immutable once built; a reload builds another. Every question is a handful of look-ups in dicts,
 whatever the size of the lists: one per label of a name, one per prefix length in use for an
 address, one per length of a URL prefix that its host has. Answers hold every hit, not the first:
-an exception may lift one of them and not the next.
+an exception may lift one of them and not the next. Lists of millions are compiled instead
+(`outbounds.lists`), and asked in the same way (`core.hit.Matcher`).
 
 What a tunnel hides is not guessed at. A request whose path is unknown (`path` "") matches no url
 entry, because one page on a list is no reason to deny a whole site.
@@ -13,27 +14,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from .address import Network
 from .destination import Address, Host, reaches
-from .list_entry import Entry, Kind
+from .hit import Hit, Hits, Matcher, Terms
+from .list_entry import Entry, Kind, weight
 from .url_prefix import UrlPrefix, canonical_path
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """An entry that matched. `rule` is list id and line, as in `malware:12`."""
-
-    list_id: str
-    rule: str
-    clause: str
-    blocked_by: str = ""
-
-
-Hits = tuple[Hit, ...]
 
 
 class _Networks:
@@ -85,75 +74,77 @@ class _Urls:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Denylist:
-    """Make one with `Denylist.build`. `version` is the hex SHA-256 over all entries, in any order;
-    `size` the number of different entries."""
+    """A `Matcher`. Make one with `Denylist.build`. `version` is the hex SHA-256 over all entries,
+    in any order; `size` the number of different entries."""
 
     version: str
     size: int
-    _domains: Mapping[str, Hits]
-    _hosts: Mapping[str, Hits]
+    _names: Mapping[Kind, Mapping[str, Hits]]
     _ports: Mapping[int, Hits]
+    _schemes: Mapping[str, Hits]
     _urls: Mapping[str, _Urls]
     _v4: _Networks
     _v6: _Networks
 
     @classmethod
-    def build(cls, entries: Iterable[Entry] = ()) -> Denylist:
-        """Compile entries. One that a list holds twice counts once, at its first line.
+    def build(cls, lists: Iterable[tuple[Terms, Sequence[Entry]]] = ()) -> Denylist:
+        """Index the entries of lists. One that a list holds twice counts once, at its first line.
 
-        Raises TypeError for a value that is not of its kind.
+        Raises TypeError for a value that is not of its kind, and for a pattern: those need an
+        engine, and are compiled.
         """
-        domains: dict[str, Hits] = defaultdict(tuple)
-        hosts: dict[str, Hits] = defaultdict(tuple)
+        names: dict[Kind, dict[str, Hits]] = {
+            kind: defaultdict(tuple) for kind in (Kind.DOMAIN, Kind.HOST, Kind.BELOW)}
         ports: dict[int, Hits] = defaultdict(tuple)
+        schemes: dict[str, Hits] = defaultdict(tuple)
         networks: dict[int, dict[Network, Hits]] = {4: defaultdict(tuple), 6: defaultdict(tuple)}
         urls: dict[str, list[tuple[UrlPrefix, Hit]]] = defaultdict(list)
         lines: set[str] = set()
-        known: set[tuple[str, Kind, object]] = set()
-        for entry in entries:
-            key = (entry.list_id, entry.kind, entry.value)
-            if key in known:
-                continue
-            known.add(key)
-            lines.add(repr((entry.list_id, entry.line, str(entry.kind), str(entry.value),
-                            entry.clause, entry.blocked_by)))
-            hit = Hit(entry.list_id, f"{entry.list_id}:{entry.line}", entry.clause,
-                      entry.blocked_by)
-            match entry.kind, entry.value:
-                case Kind.DOMAIN, str(name):
-                    domains[name] += (hit,)
-                case Kind.HOST, str(name):
-                    hosts[name] += (hit,)
-                case Kind.PORT, int(port):
-                    ports[port] += (hit,)
-                case Kind.URL, UrlPrefix() as url:
-                    urls[url.host.text].append((url, hit))
-                case Kind.NETWORK, IPv4Network() | IPv6Network() as network:
-                    networks[network.version][network] += (hit,)
-                case kind, value:
-                    raise TypeError(f"{hit.rule}: {value!r} is no value of a {kind} entry")
+        known: set[tuple[object, ...]] = set()
+        for terms, entries in lists:
+            for entry in entries:
+                key = (terms.id, entry.kind, entry.value, entry.effect, entry.labels, entry.scope)
+                if key in known:
+                    continue
+                known.add(key)
+                lines.add(repr((terms, str(entry.value), tuple(entry))))
+                hit = Hit(terms, entry.line, entry.effect, weight(entry.kind, entry.value),
+                          (*terms.labels, *entry.labels), entry.scope)
+                match entry.kind, entry.value:
+                    case (Kind.DOMAIN | Kind.HOST | Kind.BELOW), str(name):
+                        names[entry.kind][name] += (hit,)
+                    case Kind.PORT, int(port):
+                        ports[port] += (hit,)
+                    case Kind.SCHEME, str(scheme):
+                        schemes[scheme] += (hit,)
+                    case Kind.URL, UrlPrefix() as url:
+                        urls[url.host.text].append((url, hit))
+                    case Kind.NETWORK, IPv4Network() | IPv6Network() as network:
+                        networks[network.version][network] += (hit,)
+                    case kind, value:
+                        raise TypeError(f"{hit.rule}: {value!r} is no {kind} entry of a list "
+                                        "in memory")
         digest = hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogatepass"))
         return cls(
-            digest.hexdigest(), len(known), dict(domains), dict(hosts), dict(ports),
-            {host: _Urls(found) for host, found in urls.items()},
+            digest.hexdigest(), len(known), {kind: dict(found) for kind, found in names.items()},
+            dict(ports), dict(schemes), {host: _Urls(found) for host, found in urls.items()},
             _Networks(32, networks[4]), _Networks(128, networks[6]))
 
     def match(self, host: Host, port: int, scheme: str, path: str) -> Hits:
-        """Every hit of a target: by name, by URL, by port, and by address if `host` is one.
-
-        `path` is path and query in origin form, "" where it cannot be seen.
-        """
         text = host.text
-        found: Hits = self._ports.get(port, ())
+        found: Hits = self._ports.get(port, ()) + self._schemes.get(scheme, ())
         if host.address is not None:
-            for address in reaches(host.address):
-                found += (self._v4 if address.version == 4 else self._v6).match(address)
+            found += self._at(host.address)
         else:
-            found += self._hosts.get(text, ())
-            domains = self._domains
-            name = text
+            found += self._names[Kind.HOST].get(text, ())
+            domains, below = self._names[Kind.DOMAIN], self._names[Kind.BELOW]
+            found += domains.get(text, ())
+            name = text.partition(".")[2]
             while name:
                 hits = domains.get(name)
+                if hits:
+                    found += hits
+                hits = below.get(name)
                 if hits:
                     found += hits
                 name = name.partition(".")[2]
@@ -164,8 +155,32 @@ class Denylist:
         return found
 
     def match_address(self, address: Address, port: int) -> Hits:
-        """Every hit of an address a name resolved to, or of any address embedded in it."""
-        found: Hits = self._ports.get(port, ())
+        return self._at(address)
+
+    def _at(self, address: Address) -> Hits:
+        found: Hits = ()
         for each in reaches(address):
             found += (self._v4 if each.version == 4 else self._v6).match(each)
+        return found
+
+
+class Layers:
+    """Several matchers asked as one: the lists in memory, and the compiled ones."""
+
+    def __init__(self, *matchers: Matcher) -> None:
+        self._matchers = matchers
+        self.version = hashlib.sha256(
+            "\n".join(each.version for each in matchers).encode()).hexdigest()
+        self.size = sum(each.size for each in matchers)
+
+    def match(self, host: Host, port: int, scheme: str, path: str) -> Hits:
+        found: Hits = ()
+        for each in self._matchers:
+            found += each.match(host, port, scheme, path)
+        return found
+
+    def match_address(self, address: Address, port: int) -> Hits:
+        found: Hits = ()
+        for each in self._matchers:
+            found += each.match_address(address, port)
         return found

@@ -7,40 +7,103 @@ meant, is an error: a list that is silently wrong is worse than one that is refu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from .address import Network, parse_network
-from .destination import BadHost, parse_host
+from .destination import MAX_NAME, BadHost, parse_host
 from .url_prefix import UrlPrefix, parse_url_prefix
 
 
 class Kind(StrEnum):
     DOMAIN = "domain"    # the name and everything below it
     HOST = "host"        # exactly the name
+    BELOW = "below"      # everything below the name, and not the name itself
     NETWORK = "network"  # the addresses a target really has
     PORT = "port"        # any target, at this port
+    SCHEME = "scheme"    # any target, by http or by https
     URL = "url"          # path and query, where they can be seen
+    PATTERN = "pattern"  # a regular expression over the whole URL, where it can be seen
 
+
+class Effect(IntEnum):
+    """What an entry does. Both kinds of allow lift denials of the same list only."""
+
+    DENY = 0
+    ALLOW = 1         # lifts denials that are not narrower than itself
+    ALLOW_ALWAYS = 2  # lifts any denial of what it matches (AdBlock's @@)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """For whom and when an entry or a list is in force.
+
+    An empty set of plans and of accounts means everyone; if any is named, one of them must fit.
+    From `since` (inclusive) to `until` (exclusive), Unix times in seconds.
+    """
+
+    plans: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    since: float = float("-inf")
+    until: float = float("inf")
+
+    def covers(self, account_id: str, plan: str, now: float) -> bool:
+        if not self.since <= now < self.until:
+            return False
+        if not self.plans and not self.accounts:
+            return True
+        return account_id in self.accounts or plan in self.plans
+
+
+EVERYONE = Scope()
 
 Value = str | int | Network | UrlPrefix
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """`value` is what `parse_value` returned for the kind; `line` counts from 1.
 
-    `clause` and `blocked_by` (the URI of who demanded it, RFC 7725 section 4; "" for no legal
-    demand) are those of the whole list.
+    A tuple, because lists have ten million of them. `labels` are categories or countries, in
+    lower case.
     """
 
     kind: Kind
     value: Value
-    list_id: str
     line: int
-    clause: str = ""
-    blocked_by: str = ""
+    effect: Effect = Effect.DENY
+    labels: tuple[str, ...] = ()
+    scope: Scope = EVERYONE
+
+
+_BY_URL, _BY_PATTERN = 10_000, 100_000  # above the weight of any name
+
+
+def weight(kind: Kind, value: Value) -> int:
+    """How narrow an entry is: comparable within one question. A longer name is narrower, the name
+    itself narrower than it with everything below; a URL narrower than any name; a pattern
+    narrower than any URL, because its author looked at the whole of it."""
+    match value:
+        case UrlPrefix():
+            return _BY_URL + len(value.path)
+        case str() if kind in NAMES:
+            return name_weight(kind, len(value))
+        case str() if kind is Kind.PATTERN:
+            return _BY_PATTERN
+        case str() | int():
+            return 0
+        case network:
+            return network.prefixlen
+
+
+NAMES = (Kind.BELOW, Kind.DOMAIN, Kind.HOST)
+
+
+def name_weight(kind: Kind, length: int) -> int:
+    """Of an entry for a name of `length` octets."""
+    return length * len(NAMES) + NAMES.index(kind)
 
 
 class BadEntry(ValueError):
@@ -90,19 +153,52 @@ def _network(text: str) -> Network:
     return network
 
 
+# A name that is canonical as it stands: what nearly every line of nearly every list holds.
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_PLAIN = re.compile(rf"(?:(?!xn--){_LABEL}\.)+(?!xn--)[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
+
+
+def canonical_name(text: str) -> str:
+    """The canonical form of a name, as `parse_host` makes it. Raises BadEntry for an address,
+    BadHost for what is no host. About 0.6 µs where nothing is to be done."""
+    if len(text) <= MAX_NAME and _PLAIN.fullmatch(text):
+        return text
+    return _host(text)
+
+
+def _below(text: str) -> str:
+    return _domain(text.removeprefix("*."))
+
+
+def _scheme(text: str) -> str:
+    if text not in SCHEMES:
+        raise ValueError(f"it is none of {', '.join(SCHEMES)}")
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty")
+    return text  # whether it is a regular expression is for the engine to say, when it compiles
+
+
+SCHEMES = ("http", "https")
+
+
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536):
         raise ValueError("it is not a port number from 1 to 65535")
     return int(text)
 
 
-
-
 _PARSERS: Mapping[Kind, tuple[Callable[[str], Value], str]] = {
     Kind.DOMAIN: (_domain, "write it as in: domain example.com"),
     Kind.HOST: (_host, "write it as in: host www.example.com"),
+    Kind.BELOW: (_below, "write it as in: below example.com"),
     Kind.NETWORK: (_network, "write it as in: network 203.0.113.0/24"),
     Kind.PORT: (_port, "write it as in: port 25"),
+    Kind.SCHEME: (_scheme, "write it as in: scheme http"),
+    Kind.PATTERN: (_pattern, "write it as in: pattern ^https?://[^/]*/wp-login[.]php"),
     Kind.URL: (parse_url_prefix, "write it as in: url http://example.com/private/ "
                      "(a whole host: host example.com)"),
 }

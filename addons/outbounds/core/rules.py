@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .account import Account, Plan
-from .denylist import Denylist
 from .destination import AddressRules, Host
+from .hit import Matcher
 from .limits import Limit
 
 
@@ -16,6 +16,8 @@ class Protocol:
     """Which methods and ports may be used, and the clause each refusal cites.
 
     `refuse_route_fields`: a request that claims a route is refused, not only cleaned.
+    `refused_in_tunnels`: names of protocols (smtp, ssh, …) that end a tunnel which turns out to
+    carry them, each with its clause.
     """
 
     methods: frozenset[str]
@@ -26,6 +28,7 @@ class Protocol:
     port_clause: str = ""
     forge_clause: str = ""
     refuse_route_fields: bool = False
+    refused_in_tunnels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,13 @@ class Policy:
     plans: Mapping[str, Plan]
     limits: Mapping[str, Limit]
     protocol: Protocol
-    denylist: Denylist
+    denylist: Matcher
     addresses: AddressRules
     robots: RobotsPolicy
     grants: tuple[Grant, ...] = ()
     identity_clause: str = ""
     suspended_clause: str = ""
+    drop_bad_addresses: bool = False  # of a name's addresses: dial the good ones, else refuse all
 
     def limits_of(self, account: Account) -> tuple[Limit, ...]:
         """The limits of the account's plan. A plan that is gone is an error, not "no limits"."""

@@ -50,6 +50,8 @@ def opening_of(case: Case, *, id: str, at: int, action: str) -> Record:
     record.reason = verdict.detail
     record.wait = int(verdict.wait * 1e9)
     record.policy_version = case.policy.version
+    record.lists_version = case.policy.denylist.version
+    record.rule_category = ",".join(case.labels)
     # a tunnel of an account that is not inspected shows no path and no status: the record says so
     hidden = request.way.opens_tunnel and not (case.account and case.account.inspect)
     record.visibility = "tunnel" if hidden else "full"

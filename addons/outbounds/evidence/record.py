@@ -65,6 +65,8 @@ FIELDS: dict[str, tuple[str, int]] = {
     "connection": ("outbounds.connection", 64),                 # ties a tunnel to its requests
     "visibility": ("outbounds.visibility", 16),                 # full | tunnel: no path was seen
     "policy_version": ("outbounds.policy.version", 64),
+    "lists_version": ("outbounds.lists.version", 64),           # what the denylists held
+    "rule_category": ("rule.category", 256),                    # labels of the entry that denied
     "robots_sha256": ("outbounds.robots.sha256", 64),
     "robots_line": ("outbounds.robots.line", 0),
     "robots_state": ("outbounds.robots.state", 16),
@@ -128,6 +130,8 @@ class Record(
     connection: str = ""
     visibility: str = ""
     policy_version: str = ""
+    lists_version: str = ""
+    rule_category: str = ""
     robots_sha256: str = ""
     robots_line: int = 0
     robots_state: str = ""

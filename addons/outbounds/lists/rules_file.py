@@ -14,7 +14,6 @@ all that was asked for. All errors are reported at once.
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
 
 from ..core.list_entry import BadEntry, Entry, Kind, parse_value
 
@@ -22,16 +21,12 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 _KINDS = ", ".join(Kind)
 
 
-def parse_rules(
-    text: str, name: str, *, list_id: str = "", clause: str = "", blocked_by: str = ""
-) -> tuple[list[Entry], list[str]]:
+def parse_rules(text: str, name: str) -> tuple[list[Entry], list[str]]:
     """The entries of a list and what is wrong with it, each in the order of the lines.
 
-    `name` is the path shown in errors (`config/lists/x.txt:3: …`); `list_id` the id that hits cite,
-    by default the file's name without extension. With any error the entries are incomplete and must
-    not be used.
+    `name` is the path shown in errors (`config/lists/x.txt:3: …`). With any error the entries are
+    incomplete and must not be used.
     """
-    list_id = list_id or PurePath(name).stem
     entries: list[Entry] = []
     errors: list[str] = []
     # not splitlines(): form feeds and the like are no line ends to the editor that shows line 3
@@ -51,7 +46,7 @@ def parse_rules(
         except BadEntry as bad:
             errors.append(f'{name}:{number}: {kind} "{_shown(value)}": {bad}')
             continue
-        entries.append(Entry(kind, parsed, list_id, number, clause, blocked_by))
+        entries.append(Entry(kind, parsed, number))
     if not text.strip("\ufeff \t\r\n"):
         errors.append(f"{name}:1: the list is empty; if that is meant, say so in a comment (# …)")
     return entries, errors

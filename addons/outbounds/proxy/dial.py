@@ -21,7 +21,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.account import Account
 from ..core.destination import Address, BadHost, Host, parse_host, reduced
+from ..core.hit import Hit, Hits, denials
 from ..core.questions import NoSuchHost
 from ..core.rules import NEVER_LIFTED, Policy
 from .resolver import Resolver
@@ -42,14 +44,19 @@ class Permission:
 
     host: Host
     port: int
-    account: str
+    account: Account
     policy: Policy
     now: float
     client: str = ""  # the client connection that is told, if the dial is refused
 
+    def denials(self, hits: Hits) -> list[Hit]:
+        """The hits that deny this dial and that no dated exception lifts."""
+        return [hit for hit in denials(hits, self.account.id, self.account.plan, self.now)
+                if not self.lifts(hit.rule, hit.list_id)]
+
     def lifts(self, *rules: str) -> bool:
         """Whether a dated exception lifts one of `rules` for this dial."""
-        return any(grant.lifts(rule, self.account, self.host, self.now)
+        return any(grant.lifts(rule, self.account.id, self.host, self.now)
                    for rule in rules for grant in self.policy.grants)
 
 
@@ -72,21 +79,37 @@ def is_own(address: Address) -> bool:
             return False  # no route: it cannot be dialled either
 
 
-def vet(permission: Permission, addresses: tuple[Address, ...]) -> None:
-    """Raise `DialRefused` unless every address may be dialled."""
-    rules, port, lifts = permission.policy.addresses, permission.port, permission.lifts
+def vet(permission: Permission, addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """The addresses that may be dialled: all of them, or those that are left where the policy
+    drops the others. Raises `DialRefused` for an address that may not be dialled; where bad ones
+    are dropped, only if none is left."""
+    good, refused = [], None
     for address in addresses:
-        reason = rules.refuses(address, port)
-        if reason is not None and (reason.rule in NEVER_LIFTED or not lifts(reason.rule)):
-            raise DialRefused(f"{address}: {reason.detail}", reason.rule, reason.clause)
-        for hit in permission.policy.denylist.match_address(address, port):
-            if not lifts(hit.rule, hit.list_id):
-                raise DialRefused(f"{address} is on the list {hit.list_id!r}", hit.rule, hit.clause)
-        if is_own(reduced(address)) and (
-                port in rules.own_ports
-                or not (rules.granted(address, port) or lifts("own-address"))):
-            raise DialRefused(f"{address} is an address of the proxy itself", "own-address",
-                              rules.clause_own)
+        try:
+            _vet_one(permission, address)
+        except DialRefused as error:
+            if not permission.policy.drop_bad_addresses:
+                raise
+            refused = refused or error
+        else:
+            good.append(address)
+    if refused is not None and not good:
+        raise refused
+    return tuple(good)
+
+
+def _vet_one(permission: Permission, address: Address) -> None:
+    rules, port, lifts = permission.policy.addresses, permission.port, permission.lifts
+    reason = rules.refuses(address, port)
+    if reason is not None and (reason.rule in NEVER_LIFTED or not lifts(reason.rule)):
+        raise DialRefused(f"{address}: {reason.detail}", reason.rule, reason.clause)
+    for hit in permission.denials(permission.policy.denylist.match_address(address, port)):
+        raise DialRefused(f"{address} is on the list {hit.list_id!r}", hit.rule, hit.clause)
+    if is_own(reduced(address)) and (
+            port in rules.own_ports
+            or not (rules.granted(address, port) or lifts("own-address"))):
+        raise DialRefused(f"{address} is an address of the proxy itself", "own-address",
+                          rules.clause_own)
 
 
 def permit(permission: Permission) -> None:
@@ -129,15 +152,15 @@ class VettedGetaddrinfo:
             return list(await self._system(host, port, family=family, type=type, proto=proto,
                                            flags=flags))
         permission = permission_for(host, port)
-        found = await self._resolver.resolve(permission.host, permission.account)
+        found = await self._resolver.resolve(permission.host, permission.account.id)
         if isinstance(found, NoSuchHost):
             raise socket.gaierror(socket.EAI_NONAME, found.detail)
         try:
-            vet(permission, found)
+            vetted = vet(permission, found)
         except DialRefused as refused:
             self._on_refusal(permission, refused)
             raise
-        return [self._info(address, int(port), type, proto) for address in found
+        return [self._info(address, int(port), type, proto) for address in vetted
                 if not family or family == self._family(address)]
 
     @staticmethod

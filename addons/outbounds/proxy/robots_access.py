@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from .. import __version__
+from ..core.account import Account
 from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
 from ..core.rules import Policy
@@ -35,28 +36,30 @@ def robots_cache(settings: Settings, access: RobotsAccess,
 
 
 class RobotsAccess:
-    """`policy` returns the one in force."""
+    """`policy` returns the one in force, `current` an account as it stands now."""
 
-    def __init__(self, resolver: Resolver, recorder: Recorder,
-                 policy: Callable[[], Policy]) -> None:
+    def __init__(self, resolver: Resolver, recorder: Recorder, policy: Callable[[], Policy],
+                 current: Callable[[Account], Account | None]) -> None:
         self._resolver = resolver
         self._recorder = recorder
         self._policy = policy
+        self._current = current
         self._open: dict[str, tuple[Record, float]] = {}
 
     async def resolve(self, host: str, port: int, account_id: str) -> Sequence[str]:
         """Addresses that may be dialled. Raises BadHost, DialRefused, Unreachable."""
         name = parse_host(host)
         policy = self._policy()
-        permission = Permission(name, port, account_id, policy, time.time())
-        for hit in policy.denylist.match(name, port, "", ""):
-            if not permission.lifts(hit.rule, hit.list_id):
-                raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
+        account = self._current(Account(account_id, ""))
+        if account is None:
+            raise DialRefused("this account no longer exists", "credentials")
+        permission = Permission(name, port, account, policy, time.time())
+        for hit in permission.denials(policy.denylist.match(name, port, "", "")):
+            raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
         found = await self._resolver.resolve(name, account_id)
         if isinstance(found, NoSuchHost):
             raise Unreachable(found.detail)
-        vet(permission, found)
-        return [str(address) for address in found]
+        return [str(address) for address in vet(permission, found)]
 
     async def opened(self, *, url: str, account_id: str, client: str,
                      addresses: Sequence[str]) -> str:

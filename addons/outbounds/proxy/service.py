@@ -122,7 +122,8 @@ class Service:
         recorder = Recorder(
             self._evidence, Encoder(session, load_key(settings.service.data)), metrics)
         self.identifier = self._make_identifier(settings, self._htpasswd)
-        self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy)
+        self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy,
+                                    lambda account: gate.identifier.current(account))
         robots = robots_cache(settings, self._access, sites_context(ctx.options))
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, MemoryStore(), metrics)
         self.runtime = Runtime(settings, gate, recorder, self.replies,
@@ -275,7 +276,7 @@ class Service:
                 name = parse_host(host)
             except BadHost as error:
                 raise DialRefused(str(error), "bad-host") from None
-            permission = Permission(name, port, account.id, self.runtime.gate.policy, time.time(),
+            permission = Permission(name, port, account, self.runtime.gate.policy, time.time(),
                                     client.id)
             permit(permission)
         except DialRefused as refused:

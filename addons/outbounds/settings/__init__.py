@@ -8,6 +8,7 @@
     rules       the files that decide: the policy
     messages    pydantic's errors in our words
     documents   all files of the folder together: their ids, their lists, the version
+    list_source a list that is compiled, as configured
     build       from the files' words to core.rules
     loader      the order of it all
     watch       has anything changed on disk?
@@ -16,10 +17,12 @@ Use what is exported here.
 """
 
 from .documents import ParseRules
+from .list_source import ListSource
 from .loader import Settings, load, load_identity
 from .problem import Problem, SettingsError
-from .rules import Clause, ForgedHeaders
+from .rules import Clause, Feed, ForgedHeaders
 from .service import (
+    Dns,
     Evidence,
     Failures,
     Heads,
@@ -35,8 +38,8 @@ from .service import (
 from .watch import Fingerprint, fingerprint
 
 __all__ = [
-    "Clause", "Evidence", "Failures", "Fingerprint", "ForgedHeaders", "Heads", "Htpasswd",
-    "Identity", "Listen", "Metrics", "Networks", "ParseRules", "Problem", "RobotsCache",
-    "RobotsFetch", "Service", "Settings", "SettingsError", "fingerprint", "load",
+    "Clause", "Dns", "Evidence", "Failures", "Feed", "Fingerprint", "ForgedHeaders", "Heads",
+    "Htpasswd", "Identity", "ListSource", "Listen", "Metrics", "Networks", "ParseRules", "Problem",
+    "RobotsCache", "RobotsFetch", "Service", "Settings", "SettingsError", "fingerprint", "load",
     "load_identity",
 ]

@@ -8,12 +8,16 @@ from types import MappingProxyType
 
 from ..core.account import Plan
 from ..core.destination import AddressGrant, AddressRules
+from ..core.hit import Terms
 from ..core.limits import Limit, Over, Per, Unit
+from ..core.list_entry import EVERYONE, Scope
 from ..core.rules import Grant, Protocol, RobotsPolicy
+from .list_source import ListSource
 from .rules import (
     DestinationsFile,
     ExceptionsFile,
     LimitEntry,
+    ListEntry,
     PlansFile,
     ProtocolFile,
     RequestsLimit,
@@ -40,11 +44,29 @@ def plans(file: PlansFile, limits: Iterable[Limit]) -> dict[str, Plan]:
 
 def protocol(file: ProtocolFile) -> Protocol:
     clauses = {port: entry.clause for entry in file.port_clauses for port in entry.ports}
+    in_tunnels: dict[str, str] = {name: entry.clause
+                  for entry in file.refused_in_tunnels for name in entry.protocols}
     return Protocol(
         methods=frozenset(file.methods), ports=file.ports, tunnel_ports=file.tunnel_ports,
         port_clauses=MappingProxyType(clauses), method_clause=file.clauses.method,
         port_clause=file.clauses.port, forge_clause=file.forged_headers.clause,
-        refuse_route_fields=file.forged_headers.action == "refuse")
+        refuse_route_fields=file.forged_headers.action == "refuse",
+        refused_in_tunnels=MappingProxyType(in_tunnels))
+
+
+def terms(entry: ListEntry) -> Terms:
+    return Terms(
+        entry.id, entry.clause, entry.legal or "", entry.labels, frozenset(entry.only),
+        Scope(frozenset(entry.plans), frozenset(entry.accounts),
+              float("-inf") if entry.since is None else entry.since,
+              float("inf") if entry.until is None else entry.until)
+        if entry.plans or entry.accounts or entry.since is not None or entry.until is not None
+        else EVERYONE)
+
+
+def list_source(entry: ListEntry) -> ListSource:
+    return ListSource(terms(entry), entry.format or ("rules" if entry.file else "auto"),
+                      entry.file, entry.feed)
 
 
 def address_rules(file: DestinationsFile, own_ports: frozenset[int], now: float) -> AddressRules:

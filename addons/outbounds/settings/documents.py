@@ -12,24 +12,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..core.list_entry import Entry
+from ..core.list_entry import Entry, Kind
 from .fields import nearest
 from .problem import ABSENT, Problem
-from .source import Document, Unreadable, Unusable, read_text, read_yaml
+from .source import Document, Unreadable, Unusable, check_file, read_text, read_yaml
 
 FILES = ("outbounds.yaml", "identity.yaml", "plans.yaml", "limits.yaml", "destinations.yaml",
          "protocol.yaml", "robots.yaml", "evidence.yaml", "exceptions.yaml")
 CLAUSES = "aup"
 NOT_POLICY = {"outbounds.yaml", "evidence.yaml"}
-MAX_LIST_BYTES = 64 * 1024 * 1024
+# A list of rules up to this size is held in memory and read whenever it changes; a larger one
+# would hold up a reload, and is compiled.
+MAX_IN_MEMORY = 1024 * 1024
 
 
 class ParseRules(Protocol):
     """Reads the text of a list: its entries, and a line of text for each fault, ready to show."""
 
-    def __call__(
-        self, text: str, name: str, *, list_id: str, clause: str, blocked_by: str
-    ) -> tuple[Sequence[Entry], Sequence[str]]: ...
+    def __call__(self, text: str, name: str) -> tuple[Sequence[Entry], Sequence[str]]: ...
 
 
 class Documents:
@@ -46,6 +46,7 @@ class Documents:
                                        "`outbounds init DIR` writes them")
         self.texts: dict[str, str] = {}
         self.entries: dict[str, Sequence[Entry]] = {}
+        self.compiled: set[str] = set()  # ids of the lists that are not held in memory
         self._read_lists(parse_rules)
         self._strangers()
         for document in self.files.values():
@@ -69,7 +70,8 @@ class Documents:
         """Every file read or looked for, and the password files that others will read."""
         named = [entry.get("file")
                  for name, key in (("destinations.yaml", "lists"), ("identity.yaml", "htpasswd"))
-                 for _, entry in _entries(self.files[name], key)]
+                 for _, entry in _entries(self.files[name], key)
+                 if key != "lists" or entry.get("id") not in self.compiled]
         return (*(each.path for each in self),
                 *(self.folder / name for name in named if isinstance(name, str)))
 
@@ -114,21 +116,33 @@ class Documents:
     def _read_lists(self, parse_rules: ParseRules) -> None:
         document = self.files["destinations.yaml"]
         for index, entry in _entries(document, "lists"):
-            words = {key: entry.get(key, "") for key in ("id", "file", "clause", "legal")}
-            if not all(isinstance(word, str) for word in words.values()) or not words["file"]:
+            name, file, form = (entry.get(key, "") for key in ("id", "file", "format"))
+            if not isinstance(name, str) or not isinstance(file, str):
                 continue  # the schema says so
-            path = self.folder / words["file"]
+            if not file or form not in ("", "rules"):
+                self.compiled.add(name)
+            if not file:
+                continue
+            path = self.folder / file
             try:
-                text = read_text(path, MAX_LIST_BYTES)
-            except Unusable as error:
-                where = f"line {error.line}: " if error.line else ""
-                document.report(("lists", index, "file"), words["file"], where + error.text)
+                check_file(path)
+                if path.stat().st_size > MAX_IN_MEMORY:
+                    self.compiled.add(name)
+                if name in self.compiled:
+                    continue
+                text = read_text(path, MAX_IN_MEMORY)
+            except (Unusable, OSError) as error:
+                where = f"line {error.line}: " if isinstance(error, Unusable) and error.line else ""
+                said = error.text if isinstance(error, Unusable) else str(error)
+                document.report(("lists", index, "file"), file, where + said)
                 continue
             text = text.replace("\r\n", "\n")
-            found, faults = parse_rules(text, str(path), list_id=words["id"],
-                                        clause=words["clause"], blocked_by=words["legal"])
+            found, faults = parse_rules(text, str(path))
             self.problems += [Problem("", 0, (), ABSENT, fault) for fault in faults]
-            self.texts[words["id"]], self.entries[words["id"]] = text, found
+            if any(each.kind is Kind.PATTERN for each in found):
+                self.compiled.add(name)  # patterns are compiled outside the proxy
+            else:
+                self.texts[name], self.entries[name] = text, found
 
     def _strangers(self) -> None:
         """A YAML file that nobody reads is a rule that somebody believes in."""

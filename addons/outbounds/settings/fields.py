@@ -114,6 +114,19 @@ def _address(value: str) -> str:
             from None
 
 
+def _name_server(value: str) -> str:
+    address, _, port = value.rpartition(":") if value.count(":") == 1 or "]:" in value else (
+        value, "", "53")
+    try:
+        ip = ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError
+    except ValueError:
+        raise ValueError("not a name server; write its address, such as 192.0.2.53, with the port "
+                         "if it is not 53: 127.0.0.1:5353 or [::1]:5353") from None
+    return f"[{ip}]:{int(port)}" if ip.version == 6 else f"{ip}:{int(port)}"
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
@@ -270,6 +283,12 @@ Host = Annotated[str, AfterValidator(_host)]
 LiftableRule = Annotated[str, AfterValidator(_liftable)]
 Until = Annotated[float, BeforeValidator(quantity.end_of_day)]
 Ports = Annotated[frozenset[int], BeforeValidator(_ports), PlainSerializer(sorted)]
+Since = Annotated[float, BeforeValidator(quantity.start_of_day)]
+Label = Annotated[str, _matching(re.compile(r"[a-z0-9][a-z0-9._:-]{0,63}", re.ASCII),
+    "not a label; use lower-case letters, digits, '.', ':', '_' and '-'")]
+Sha256 = Annotated[str, _matching(re.compile(r"[0-9a-f]{64}", re.ASCII),
+    "not a SHA-256; write the 64 hex digits in lower case")]
+NameServer = Annotated[str, AfterValidator(_name_server)]
 DataFolder = Annotated[Path, BeforeValidator(_data_folder)]
 InData = Annotated[Path, BeforeValidator(_in_data)]
 SocketPath = Annotated[Path, BeforeValidator(_socket)]

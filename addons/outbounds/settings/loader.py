@@ -10,16 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
-from ..core.denylist import Denylist
+from ..core.denylist import Denylist, Layers
 from ..core.destination import Address
+from ..core.hit import Matcher
 from ..core.rules import Policy
 from . import build
 from .documents import Documents, ParseRules
 from .fields import Context
+from .list_source import ListSource
 from .messages import validate
 from .problem import ABSENT, Problem, SettingsError
 from .rules import (
@@ -30,6 +31,7 @@ from .rules import (
     ExceptionsFile,
     ForgedHeaders,
     LimitsFile,
+    ListEntry,
     NetworkGrant,
     PlansFile,
     ProtocolFile,
@@ -53,7 +55,8 @@ class Settings:
     policy          everything that decides; its version is `Documents.version`
     forged_headers  action, names, clause of protocol.yaml
     clauses         the catalogue: clause id to Clause, over all policies
-    lists           list id to its number of entries
+    lists           list id to its number of entries, of the lists that are held in memory
+    sources         the lists that are compiled; `policy` knows nothing of them (`with_compiled`)
     files           every file that was read, absolute or below `folder`, for `fingerprint`
     warnings        what is allowed but idle, one sentence each
     stale_at        Unix time at which a dated network grant ends: load again then
@@ -68,6 +71,7 @@ class Settings:
     forged_headers: ForgedHeaders
     clauses: Mapping[str, Clause]
     lists: Mapping[str, int]
+    sources: tuple[ListSource, ...]
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
     stale_at: float = FOREVER
@@ -81,6 +85,11 @@ class Settings:
         old = self.policy.addresses
         addresses = replace(old, own=frozenset(own), own_ports=old.own_ports | frozenset(ports))
         return replace(self, policy=replace(self.policy, addresses=addresses))
+
+    def with_compiled(self, compiled: Matcher) -> Settings:
+        """The same, with the compiled lists asked after those in memory."""
+        layers = Layers(self.policy.denylist, compiled)
+        return replace(self, policy=replace(self.policy, denylist=layers))
 
 
 def load_identity(config_dir: Path) -> Identity:
@@ -155,20 +164,25 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
         plans=MappingProxyType(build.plans(plans, built.values())),
         limits=MappingProxyType(built),
         protocol=build.protocol(protocol),
-        denylist=Denylist.build(chain.from_iterable(documents.entries.values())),
+        denylist=Denylist.build((build.terms(entry), documents.entries[entry.id])
+                                for entry in destinations.lists if entry.id in documents.entries),
         addresses=build.address_rules(destinations, own_ports, now),
         robots=build.robots(robots),
         grants=build.exceptions(exceptions),
         identity_clause=identity.clause,
         suspended_clause=plans.standing.clause,
+        drop_bad_addresses=destinations.mixed_answers == "drop",
     )
     clauses = {clause.id: clause for file in catalogue if file for clause in file.clauses}
     untils = [each.until for each in destinations.grants if each.until is not None]
-    dated: list[ExceptionEntry | NetworkGrant] = [*exceptions.exceptions, *destinations.grants]
+    dated: list[ExceptionEntry | NetworkGrant | ListEntry] = [
+        *exceptions.exceptions, *destinations.grants, *destinations.lists]
     return Settings(
         config_dir, service, identity, robots, evidence, policy, protocol.forged_headers,
         MappingProxyType(clauses),
         MappingProxyType({name: len(found) for name, found in documents.entries.items()}),
+        tuple(build.list_source(entry) for entry in destinations.lists
+              if entry.id in documents.compiled),
         documents.paths(),
         tuple(f"{each.id} has ended and does nothing; remove it"
               for each in dated if each.until is not None and each.until <= now),

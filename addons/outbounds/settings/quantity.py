@@ -77,6 +77,14 @@ def end_of_day(value: object) -> float:
         raise ValueError("not a date; write the last day as YYYY-MM-DD") from None
 
 
+def start_of_day(value: object) -> float:
+    """`2027-01-31` as the Unix time at which that day begins in UTC."""
+    try:
+        return end_of_day(value) - 86400.0
+    except ValueError:
+        raise ValueError("not a date; write the first day as YYYY-MM-DD") from None
+
+
 def ports(value: object) -> frozenset[int]:
     """A port, or a range: 443, or `8000-8099`, both ends included."""
     low: int | str

@@ -19,15 +19,20 @@ from .fields import (
     HeaderPattern,
     Host,
     Id,
+    Label,
     LiftableRule,
     LimitId,
     LimitRef,
     Method,
     Network,
     PlanId,
+    PlanRef,
     Ports,
     PositiveDuration,
+    PositiveSize,
     Rate,
+    Sha256,
+    Since,
     Strict,
     Text,
     Until,
@@ -91,11 +96,57 @@ class LimitsFile(Strict):
     limits: tuple[LimitEntry, ...]
 
 
+FormatName = Literal[
+    "rules", "auto", "domains", "wildcard", "hosts", "adblock", "dnsmasq", "rpz", "dstdomain",
+    "urls", "urlhaus-csv", "phishtank-csv", "drop-text", "drop-json", "netset", "ranges", "ut1"]
+
+
+class Feed(Strict):
+    """A list that others publish. Times in seconds, `max_size` in bytes, unpacked as well.
+
+    A copy older than `max_age` is stale: `when_stale` keep goes on with it, refuse refuses every
+    request. A new copy with less than `min_percent` of the entries of the last one is held back.
+    `sha256` is the hex digest that the file must have, for a list that never changes.
+    """
+
+    url: Url
+    refresh: PositiveDuration = 3600.0
+    max_size: PositiveSize = 256 * 1024 * 1024
+    max_age: PositiveDuration = 3 * 86400.0
+    when_stale: Literal["keep", "refuse"] = "keep"
+    min_percent: int = Field(default=50, ge=0, le=100)
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _can_be_fresh(self) -> Feed:
+        if self.max_age < 2 * self.refresh:
+            raise ValueError("max_age is less than two times refresh, so one failed attempt makes "
+                             "the list stale; raise max_age")
+        return self
+
+
 class ListEntry(Strict):
     id: Id
-    file: FilePath
+    file: FilePath | None = None
+    feed: Feed | None = None
+    format: FormatName | None = None
     clause: ClauseRef
     legal: Url | None = None
+    labels: tuple[Label, ...] = ()
+    only: tuple[Label, ...] = ()
+    plans: tuple[PlanRef, ...] = ()
+    accounts: tuple[Text, ...] = ()
+    since: Since | None = None
+    until: Until | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ListEntry:
+        if (self.file is None) == (self.feed is None):
+            raise ValueError("a list has either a file or a feed; write one of them")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("since is not before until, so the list is never in force; "
+                             "mend the dates")
+        return self
 
 
 class NetworkGrant(Strict):
@@ -113,6 +164,7 @@ class AddressClauses(Strict):
 
 class DestinationsFile(Strict):
     clauses: AddressClauses
+    mixed_answers: Literal["refuse", "drop"] = "refuse"
     lists: tuple[ListEntry, ...]
     grants: tuple[NetworkGrant, ...] = ()
 
@@ -125,6 +177,16 @@ class PortClause(Strict):
 class MethodClauses(Strict):
     method: ClauseRef
     port: ClauseRef
+
+
+TunnelProtocol = Literal["smtp", "ssh", "ftp", "irc", "nntp", "http"]
+
+
+class TunnelProtocols(Strict):
+    """Protocols that no tunnel may carry, at whatever port, and the clause each refusal names."""
+
+    protocols: Annotated[tuple[TunnelProtocol, ...], NOT_EMPTY]
+    clause: ClauseRef
 
 
 class ForgedHeaders(Strict):
@@ -145,6 +207,7 @@ class ProtocolFile(Strict):
     tunnel_ports: Ports
     clauses: MethodClauses
     port_clauses: tuple[PortClause, ...] = ()
+    refused_in_tunnels: tuple[TunnelProtocols, ...] = ()
     forged_headers: ForgedHeaders
 
     @model_validator(mode="after")
@@ -154,6 +217,14 @@ class ProtocolFile(Strict):
             for port in sorted(entry.ports & seen):
                 raise ValueError(f"port {port} has two entries in port_clauses; keep one")
             seen |= entry.ports
+        return self
+
+    @model_validator(mode="after")
+    def _one_clause_a_protocol(self) -> ProtocolFile:
+        named = [name for entry in self.refused_in_tunnels for name in entry.protocols]
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"{name} is named twice in refused_in_tunnels; keep one")
         return self
 
 

@@ -20,6 +20,7 @@ from .fields import (
     ExistingFile,
     HeaderText,
     InData,
+    NameServer,
     OptionalHeaderText,
     PlanRef,
     PositiveDuration,
@@ -55,6 +56,28 @@ class Heads(Strict):
     max_fields: int = Field(default=200, ge=1, le=100_000)
 
 
+class Dns(Strict):
+    """How names are resolved. Times in seconds.
+
+    `servers` are asked in turn, as `address:port`; empty means those of the system. An answer is
+    kept for its TTL, but not under `ttl_floor` or over `ttl_ceiling`; that a name does not exist,
+    at most `negative_ceiling`. `timeout` bounds a look-up with all its attempts; `names` the cache.
+    """
+
+    servers: tuple[NameServer, ...] = ()
+    timeout: PositiveDuration = 5.0
+    ttl_floor: Duration = 5.0
+    ttl_ceiling: PositiveDuration = 3600.0
+    negative_ceiling: PositiveDuration = 60.0
+    names: int = Field(default=20_000, ge=1, le=10_000_000)
+
+    @model_validator(mode="after")
+    def _floor_below_ceiling(self) -> Dns:
+        if self.ttl_floor > self.ttl_ceiling:
+            raise ValueError("ttl_floor is above ttl_ceiling; lower it")
+        return self
+
+
 class Service(Strict):
     """config/outbounds.yaml.
 
@@ -68,6 +91,7 @@ class Service(Strict):
     data: DataFolder
     metrics: Metrics = Metrics()
     heads: Heads = Heads()
+    dns: Dns = Dns()
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Service:
