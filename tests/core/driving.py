@@ -15,6 +15,7 @@ from outbounds.core.account import Account, Plan
 from outbounds.core.case import Case
 from outbounds.core.denylist import Denylist
 from outbounds.core.destination import AddressRules, parse_host
+from outbounds.core.hit import Terms
 from outbounds.core.limits import Limit, Over, Per, Taken, Unit
 from outbounds.core.list_entry import Entry, Kind, parse_value
 from outbounds.core.policy import decide
@@ -38,12 +39,14 @@ LIMITS = {limit.id: limit for limit in (PER_ACCOUNT, PER_HOST, PER_TARGET, TUNNE
 
 def denylist(*lines: tuple[str, str], list_id: str = "blocked", legal: str = "") -> Denylist:
     """Lines as (kind, value), counted from 1."""
-    return Denylist.build(entries(*lines, list_id=list_id, legal=legal))
+    return Denylist.build([entries(*lines, list_id=list_id, legal=legal)])
 
 
-def entries(*lines: tuple[str, str], list_id: str = "blocked", legal: str = "") -> list[Entry]:
-    return [Entry(Kind(kind), parse_value(Kind(kind), value), list_id, number, "P-content", legal)
-            for number, (kind, value) in enumerate(lines, 1)]
+def entries(*lines: tuple[str, str], list_id: str = "blocked", legal: str = ""
+            ) -> tuple[Terms, list[Entry]]:
+    return Terms(list_id, "P-content", legal), [
+        Entry(Kind(kind), parse_value(Kind(kind), value), number)
+        for number, (kind, value) in enumerate(lines, 1)]
 
 
 POLICY = Policy(

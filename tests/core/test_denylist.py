@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbounds.core.denylist import Denylist, Hit
+from outbounds.core.denylist import Denylist
 from outbounds.core.destination import parse_host
-from outbounds.core.list_entry import BadEntry, Entry, Kind, parse_value
+from outbounds.core.hit import Hit, Terms
+from outbounds.core.list_entry import BadEntry, Effect, Entry, Kind, Scope, parse_value
 from outbounds.core.url_prefix import canonical_path
 
 LINES = [
@@ -32,12 +34,19 @@ LINES = [
 ]
 
 
-def entries(lines: list[tuple[Kind, str]], list_id: str = "t") -> list[Entry]:
-    return [Entry(kind, parse_value(kind, text), list_id, number, "P-content")
+TERMS = Terms("t", "P-content")
+
+
+def entries(lines: list[tuple[Kind, str]]) -> list[Entry]:
+    return [Entry(kind, parse_value(kind, text), number)
             for number, (kind, text) in enumerate(lines, 1)]
 
 
-LIST = Denylist.build(entries(LINES))
+def denylist(found: list[Entry], terms: Terms = TERMS) -> Denylist:
+    return Denylist.build([(terms, found)])
+
+
+LIST = denylist(entries(LINES))
 
 
 def lines(hits: tuple[Hit, ...]) -> set[int]:
@@ -147,7 +156,7 @@ ADDRESSES = [
     ("2002:c633:6409::1", 80, {3, 13}),
     ("2001:db8:1::", 80, {5}),
     ("2001:db8:1::1%eth0", 80, {5}),
-    ("192.0.2.1", 25, {6}),
+    ("192.0.2.1", 25, set()),  # the port was judged with the name
 ]
 
 
@@ -157,20 +166,22 @@ def test_match_address(address: str, port: int, expected: set[int]) -> None:
 
 
 def test_a_hit_names_list_line_clause_and_who_demanded_it() -> None:
+    legal = Terms("legal", "P-content", "https://court.example/7", labels=("court",))
     deny = Denylist.build([
-        Entry(Kind.DOMAIN, "x.example", "legal", 12, "P-content", "https://court.example/7"),
-        Entry(Kind.HOST, "x.example", "malware", 3),
+        (legal, [Entry(Kind.DOMAIN, "x.example", 12, labels=("fraud",))]),
+        (Terms("malware"), [Entry(Kind.HOST, "x.example", 3)]),
     ])
-    assert set(deny.match(parse_host("x.example"), 80, "http", "/")) == {
-        Hit("legal", "legal:12", "P-content", "https://court.example/7"),
-        Hit("malware", "malware:3", "", ""),
-    }
+    first, second = sorted(deny.match(parse_host("x.example"), 80, "http", "/"),
+                           key=lambda hit: hit.rule)
+    assert (first.rule, first.list_id, first.clause, first.blocked_by, first.labels) == (
+        "legal:12", "legal", "P-content", "https://court.example/7", ("court", "fraud"))
+    assert (second.rule, second.clause, second.blocked_by) == ("malware:3", "", "")
 
 
 def test_every_list_hits_but_a_line_repeated_in_one_list_hits_once() -> None:
-    deny = Denylist.build(
-        entries([(Kind.DOMAIN, "x.example"), (Kind.DOMAIN, "X.example.")], "a")
-        + entries([(Kind.DOMAIN, "x.example")], "b"))
+    deny = Denylist.build([
+        (Terms("a"), entries([(Kind.DOMAIN, "x.example"), (Kind.DOMAIN, "X.example.")])),
+        (Terms("b"), entries([(Kind.DOMAIN, "x.example")]))])
     assert [hit.rule for hit in deny.match(parse_host("x.example"), 80, "http", "/")] \
         == ["a:1", "b:1"]
     assert deny.size == 2
@@ -185,23 +196,49 @@ def test_an_empty_list_denies_nothing() -> None:
 
 def test_a_value_of_another_kind_does_not_compile() -> None:
     with pytest.raises(TypeError, match="t:1"):
-        Denylist.build([Entry(Kind.NETWORK, "10.0.0.0/8", "t", 1)])
+        denylist([Entry(Kind.NETWORK, "10.0.0.0/8", 1)])
+
+
+def test_patterns_are_not_for_lists_in_memory() -> None:
+    with pytest.raises(TypeError, match="t:1"):
+        denylist([Entry(Kind.PATTERN, "^http", 1)])
+
+
+@pytest.mark.parametrize(("kind", "value", "request_", "matches"), [
+    (Kind.BELOW, "x.example", ("x.example", "http"), False),   # RFC 1034 section 4.3.3: *.x
+    (Kind.BELOW, "x.example", ("a.x.example", "http"), True),
+    (Kind.BELOW, "x.example", ("b.a.x.example", "http"), True),
+    (Kind.BELOW, "x.example", ("ax.example", "http"), False),
+    (Kind.SCHEME, "http", ("y.example", "http"), True),
+    (Kind.SCHEME, "http", ("192.0.2.1", "http"), True),
+    (Kind.SCHEME, "http", ("y.example", "https"), False),
+    (Kind.SCHEME, "http", ("y.example", ""), False),
+])
+def test_below_and_scheme(kind: Kind, value: str, request_: tuple[str, str],
+                          matches: bool) -> None:
+    host, scheme = request_
+    found = denylist([Entry(kind, value, 1)]).match(parse_host(host), 80, scheme, "/")
+    assert bool(found) == matches
 
 
 def test_the_version_is_that_of_the_entries_not_of_their_order() -> None:
     first, second = entries([(Kind.DOMAIN, "a.example"), (Kind.HOST, "a.example")])
-    version = Denylist.build([first, second]).version
+    version = denylist([first, second]).version
     assert len(version) == 64
-    assert Denylist.build([second, first]).version == version
+    assert denylist([second, first]).version == version
     others = [
-        [first], [second], [],
-        [first, Entry(Kind.HOST, "a.example", "t", 2, "P-spam")],
-        [first, Entry(Kind.HOST, "a.example", "t", 3, "P-content")],
-        [first, Entry(Kind.HOST, "a.example", "u", 2, "P-content")],
-        [first, Entry(Kind.HOST, "b.example", "t", 2, "P-content")],
-        [first, Entry(Kind.HOST, "a.example", "t", 2, "P-content", "https://court.example")],
+        ([first], TERMS), ([second], TERMS), ([], TERMS),
+        ([first, second], replace(TERMS, clause="P-spam")),
+        ([first, second], replace(TERMS, id="u")),
+        ([first, second], replace(TERMS, blocked_by="https://court.example")),
+        ([first, second], replace(TERMS, only=frozenset({"x"}))),
+        ([first, second._replace(line=3)], TERMS),
+        ([first, second._replace(value="b.example")], TERMS),
+        ([first, second._replace(effect=Effect.ALLOW)], TERMS),
+        ([first, second._replace(labels=("x",))], TERMS),
+        ([first, second._replace(scope=Scope(until=1.0))], TERMS),
     ]
-    versions = [Denylist.build(other).version for other in others]
+    versions = [denylist(*other).version for other in others]
     assert version not in versions and len(set(versions)) == len(others)
 
 
@@ -255,7 +292,7 @@ NAME = st.lists(LABEL, min_size=2, max_size=4).map(".".join)
 def test_domains_match_themselves_and_below_and_nothing_else(
     names: set[str], other: str, label: str
 ) -> None:
-    deny = Denylist.build(entries([(Kind.DOMAIN, name) for name in sorted(names)]))
+    deny = denylist(entries([(Kind.DOMAIN, name) for name in sorted(names)]))
 
     def denied(name: str) -> bool:
         return bool(deny.match(parse_host(name), 80, "http", "/"))
@@ -274,7 +311,7 @@ NETWORK = st.tuples(st.ip_addresses(v=4), st.integers(1, 32)).map(
 def test_networks_match_what_they_contain(
     networks: set[IPv4Network], outside: IPv4Address
 ) -> None:
-    deny = Denylist.build(entries([(Kind.NETWORK, str(net)) for net in sorted(networks)]))
+    deny = denylist(entries([(Kind.NETWORK, str(net)) for net in sorted(networks)]))
     for address in [outside, *(net[0] for net in networks), *(net[-1] for net in networks)]:
         count = sum(address in net for net in networks)
         assert len(deny.match_address(address, 80)) == count

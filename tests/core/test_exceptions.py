@@ -19,9 +19,9 @@ from outbounds.core.rules import NEVER_LIFTED
 from outbounds.settings.fields import LIFTABLE
 
 LISTED = replace(POLICY, denylist=Denylist.build([
-    *entries(("domain", "site.example"), ("host", "www.site.example"), ("port", "8080"),
-             ("network", "93.184.216.0/24")),
-    *entries(("host", "www.site.example"), list_id="legal", legal="https://a.example/")]))
+    entries(("domain", "site.example"), ("host", "www.site.example"), ("port", "8080"),
+            ("network", "93.184.216.0/24")),
+    entries(("host", "www.site.example"), list_id="legal", legal="https://a.example/")]))
 REFUSING = replace(POLICY, protocol=replace(POLICY.protocol, refuse_route_fields=True))
 OWN = replace(POLICY, addresses=AddressRules(
     own=frozenset({ip_address("93.184.216.34")}), own_ports=frozenset({8080})))

@@ -217,10 +217,10 @@ def test_one_more_entry_never_turns_a_refusal_into_an_allow(
         addresses: Any, rules: str) -> None:
     """Deny wins: with more on the lists, the answer is the same or a refusal."""
     answers = {AddressesOf: addresses, RobotsOf: robots(rules)}
-    before = replace(POLICY, denylist=Denylist.build(entries(*lines)), grants=tuple(grants))
+    before = replace(POLICY, denylist=Denylist.build([entries(*lines)]), grants=tuple(grants))
     # on a list of its own, so that no exception for a line of the first can lift it
     after = replace(before, denylist=Denylist.build(
-        [*entries(*lines), *entries(more, list_id="second")]))
+        [entries(*lines), entries(more, list_id="second")]))
     if not drive(what, before, answers).case.verdict.allowed:
         assert not drive(what, after, answers).case.verdict.allowed
 
@@ -229,7 +229,7 @@ def test_one_more_entry_never_turns_a_refusal_into_an_allow(
 def test_the_same_question_has_the_same_answer(
         what: Any, lines: list[tuple[str, str]], grants: list[Any], addresses: Any,
         rules: str) -> None:
-    policy = replace(POLICY, denylist=Denylist.build(entries(*lines)), grants=tuple(grants))
+    policy = replace(POLICY, denylist=Denylist.build([entries(*lines)]), grants=tuple(grants))
     answers = {AddressesOf: addresses, RobotsOf: robots(rules)}
     first, second = (drive(what, policy, answers) for _ in range(2))
     assert first.case.verdict == second.case.verdict
@@ -242,7 +242,7 @@ def test_no_exceptions_never_allow_more(
         what: Any, lines: list[tuple[str, str]], grants: list[Any], addresses: Any,
         rules: str) -> None:
     """An exception can only lift; taking all of them away can only refuse more."""
-    policy = replace(POLICY, denylist=Denylist.build(entries(*lines)), grants=tuple(grants))
+    policy = replace(POLICY, denylist=Denylist.build([entries(*lines)]), grants=tuple(grants))
     answers = {AddressesOf: addresses, RobotsOf: robots(rules)}
     if not drive(what, policy, answers).case.verdict.allowed:
         assert not drive(what, replace(policy, grants=()), answers).case.verdict.allowed

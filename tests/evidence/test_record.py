@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -33,10 +34,10 @@ ECS = {
     "http.request.method", "http.version", "url.scheme", "url.path", "url.query", "url.fragment",
     "user_agent.original", "http.request.bytes", "http.response.status_code",
     "http.response.bytes", "tls.client.server_name", "tls.version", "tls.cipher",
-    "tls.next_protocol", "rule.id", "rule.ruleset", "rule.reference",
+    "tls.next_protocol", "rule.id", "rule.ruleset", "rule.reference", "rule.category",
 }
 OURS = {
-    "session", "verdict", "wait", "way", "connection", "visibility", "policy.version",
+    "session", "verdict", "wait", "way", "connection", "visibility", "policy.version", "lists.version",
     "robots.sha256", "robots.line", "robots.state", "robots.scope", "exception", "observed", "cut",
 }
 
@@ -125,6 +126,7 @@ class _Host:
 
 class _Policy:
     version = "abc123"
+    denylist = SimpleNamespace(version="def456")
 
 
 def case(way: Way, *, inspect: bool) -> Case:
@@ -135,6 +137,7 @@ def case(way: Way, *, inspect: bool) -> Case:
     found.robots = RobotsAnswer(None, "unreachable", "d" * 64)
     found.robots_scope = "path"
     found.lifted = ("e1", "e2")
+    found.labels = ("malware", "phishing")
     found.verdict = refuse("robots", Kind.ROBOTS, "No.", rule="robots/unreachable",
                            clause="P-robots")
     return found
@@ -157,6 +160,7 @@ def test_the_record_of_a_case() -> None:
         "rule.ruleset": "robots", "rule.reference": "P-robots", "outbounds.verdict": "refuse",
         "outbounds.way": "inspected", "outbounds.connection": "c1",
         "outbounds.visibility": "full", "outbounds.policy.version": "abc123",
+        "outbounds.lists.version": "def456", "rule.category": "malware,phishing",
         "outbounds.robots.sha256": "d" * 64, "outbounds.robots.state": "unreachable",
         "outbounds.robots.scope": "path", "outbounds.exception": "e1,e2"}
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from outbounds.core.account import Plan
+from outbounds.core.account import Account, Plan
 from outbounds.core.denylist import Denylist
 from outbounds.core.destination import AddressGrant, AddressRules, parse_host
+from outbounds.core.hit import Terms
 from outbounds.core.list_entry import Entry, Kind, parse_value
 from outbounds.core.rules import Grant, Policy, Protocol, RobotsPolicy
 from outbounds.proxy import dial
@@ -27,9 +28,9 @@ LOOPBACK = AddressGrant(ip_network("127.0.0.0/8"), frozenset({7001}))
 
 def policy(*grants: Grant, rules: AddressRules | None = None,
            lines: tuple[tuple[str, str], ...] = ()) -> Policy:
-    denied = Denylist.build(
-        Entry(Kind(kind), parse_value(Kind(kind), value), "blocked", number, "P-content")
-        for number, (kind, value) in enumerate(lines, 1))
+    denied = Denylist.build([(Terms("blocked", "P-content"), [
+        Entry(Kind(kind), parse_value(Kind(kind), value), number)
+        for number, (kind, value) in enumerate(lines, 1)])])
     return Policy("v", {"default": Plan("default")}, {},
                   Protocol(frozenset(), frozenset(), frozenset()), denied,
                   rules or AddressRules(clause_own="P-own", clause_special="P-special"),
@@ -37,8 +38,8 @@ def policy(*grants: Grant, rules: AddressRules | None = None,
 
 
 def permission(host: str = "site.example", port: int = 80, **fields: Any) -> Permission:
-    return Permission(parse_host(host), port, "acct_a", fields.pop("policy", policy()), NOW,
-                      **fields)
+    return Permission(parse_host(host), port, Account("acct_a", "ada"),
+                      fields.pop("policy", policy()), NOW, **fields)
 
 
 class Dialler:
