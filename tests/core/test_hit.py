@@ -184,3 +184,11 @@ def test_a_denial_stands_unless_something_at_least_as_narrow_allows(
         bar = max((hit.weight for hit in hits if hit.effect is ALLOW), default=-1)
         assert {hit.weight for hit in found} == {
             hit.weight for hit in hits if hit.effect is DENY and hit.weight > bar}
+
+
+def test_without_a_list_nobody_gets_through() -> None:
+    policy = replace(BASE, unusable_lists=("malware", "phishing"))
+    driven = drive(request(), policy)
+    assert driven.outcome == ("destination", "list-unusable:malware", 503)
+    assert driven.case.verdict.retry_after
+    assert AddressesOf not in driven.kinds  # nothing is resolved either

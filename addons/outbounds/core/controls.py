@@ -21,6 +21,9 @@ from .request import Name
 from .rules import NEVER_LIFTED
 from .verdict import Kind, Verdict, refuse
 
+UNUSABLE_RETRY = 10.0  # s: a list is fetched and compiled in about this time
+
+
 Asking = Generator[Question, Any, Verdict | None]
 
 
@@ -100,6 +103,11 @@ def _agrees(name: Name, case: Case) -> Generator[Question, Any, bool]:
 def destination(case: Case) -> Asking:
     request, policy = case.request, case.policy
     assert case.account is not None
+    if policy.unusable_lists:
+        return refuse("destination", Kind.FAULT,
+                      "The proxy's lists of denied destinations are not complete; requests are "
+                      "refused until they are.", rule="list-unusable:" + policy.unusable_lists[0],
+                      retry_after=UNUSABLE_RETRY)
     on_a_list = _denial(
         policy.denylist.match(request.host, request.port, request.scheme, request.path), case)
     if on_a_list is not None:

@@ -89,6 +89,14 @@ class Policy:
     identity_clause: str = ""
     suspended_clause: str = ""
     drop_bad_addresses: bool = False  # of a name's addresses: dial the good ones, else refuse all
+    # lists that were never read, or are too old for an operator who wants them fresh: without
+    # them nobody can say what is denied, so everything is
+    unusable_lists: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What a record says about the policy it went by."""
+        return {"policy_version": self.version, "lists_version": self.denylist.version}
 
     def limits_of(self, account: Account) -> tuple[Limit, ...]:
         """The limits of the account's plan. A plan that is gone is an error, not "no limits"."""

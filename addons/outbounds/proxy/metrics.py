@@ -79,6 +79,26 @@ class Metrics:
         self.reloads = Counter(
             "outbounds_policy_reloads", "Reloads of the policy, by result.", ("result",),
             registry=registry)
+        self.list_entries = Gauge(
+            "outbounds_list_entries", "Entries of a compiled list.", ("list",), registry=registry)
+        self.list_age = Gauge(
+            "outbounds_list_age_seconds", "Since a compiled list was last known to be current.",
+            ("list",), registry=registry)
+        self.list_error = Gauge(
+            "outbounds_list_error",
+            "1 while the newest copy of a list cannot be used and an older one is in force.",
+            ("list",), registry=registry)
+        self.list_stale = Gauge(
+            "outbounds_list_stale", "1 while a list is older than its max_age.", ("list",),
+            registry=registry)
+        self.list_swaps = Counter(
+            "outbounds_list_swaps", "Changes of the compiled lists in force, by result.",
+            ("result",), registry=registry)
+        self.list_builds = Counter(
+            "outbounds_list_builds", "Runs of the list build, by result.", ("result",),
+            registry=registry)
+        self.list_build_seconds = Gauge(
+            "outbounds_list_build_seconds", "What the last list build took.", registry=registry)
         self._verdict_children: dict[tuple[str, str, str], Any] = {}
 
     def count_verdict(self, result: str, control: str, rule: str) -> None:
@@ -89,6 +109,11 @@ class Metrics:
         if child is None:
             child = self._verdict_children[key] = self.verdicts.labels(*key)
         child.inc()
+
+    def list_state(self, name: str, entries: int, age: float, error: bool) -> None:
+        self.list_entries.labels(name).set(entries)
+        self.list_age.labels(name).set(age)
+        self.list_error.labels(name).set(error)
 
     def set_policy(self, version: str) -> None:
         self.policy_info.clear()

@@ -86,10 +86,13 @@ class Settings:
         addresses = replace(old, own=frozenset(own), own_ports=old.own_ports | frozenset(ports))
         return replace(self, policy=replace(self.policy, addresses=addresses))
 
-    def with_compiled(self, compiled: Matcher) -> Settings:
-        """The same, with the compiled lists asked after those in memory."""
-        layers = Layers(self.policy.denylist, compiled)
-        return replace(self, policy=replace(self.policy, denylist=layers))
+    def with_compiled(self, compiled: Matcher | None, unusable: Iterable[str] = ()) -> Settings:
+        """The same, with the compiled lists asked after those in memory; and with the ids of lists
+        without which every request is refused."""
+        denylist = self.policy.denylist if compiled is None else Layers(
+            self.policy.denylist, compiled)
+        return replace(self, policy=replace(
+            self.policy, denylist=denylist, unusable_lists=tuple(unusable)))
 
 
 def load_identity(config_dir: Path) -> Identity:
