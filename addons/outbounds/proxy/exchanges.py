@@ -166,7 +166,7 @@ class Exchanges:
             source_port=source.port, connection=source.connection,
             user_id=client.tunnel.exchange.account.id if client.tunnel else "",
             verdict="refuse", rule_id=verdict.rule, rule_ruleset=verdict.control,
-            policy_version=rt.gate.policy.version)
+            **rt.gate.policy.versions)
 
     # --- the response ---------------------------------------------------------------------------
 
