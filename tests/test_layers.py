@@ -18,7 +18,7 @@ PACKAGE = "outbounds"
 ROOT = ""  # the modules of the package itself: __init__ and __main__
 
 _MIDDLE = {"core", "settings"}
-_UPPER = ("stores", "lists", "identity", "robotstxt", "evidence")
+_UPPER = ("stores", "lists", "identity", "robotstxt", "evidence", "resolver")
 LAYERS: Mapping[str, frozenset[str]] = {
     ROOT: frozenset({ROOT, "cli"}),
     "core": frozenset({"core"}),

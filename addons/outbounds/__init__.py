@@ -10,9 +10,9 @@ The path of a request::
     evidence/   the closing record: outcome, bytes, timings
 
 The layer rule, one way only: `core` imports nothing of ours; `settings` imports core; `stores`,
-`lists`, `identity`, `robotstxt` and `evidence` import core and settings; `proxy` imports those;
-`cli` imports anything but hook code. `core` reads no clock, no file and no socket: time is an
-argument. `tests/test_layers.py` holds the house to it.
+`lists`, `identity`, `resolver`, `robotstxt` and `evidence` import core and settings; `proxy`
+imports those; `cli` imports anything but hook code. `core` reads no clock, no file and no socket:
+time is an argument. `tests/test_layers.py` holds the house to it.
 """
 
 __version__ = "0.1.0"

@@ -30,9 +30,10 @@ from outbounds.identity.verifier import Identifier
 from outbounds.proxy.gate import Gate
 from outbounds.proxy.metrics import Metrics
 from outbounds.proxy.reload import read_settings
-from outbounds.proxy.resolver import Resolver
+from outbounds.resolver import Found, Outcome, Resolver
 from outbounds.robotstxt import RobotsCache
 from outbounds.robotstxt.fetch import Fetched
+from outbounds.settings.service import Dns
 from outbounds.stores.memory import MemoryStore
 
 from .origin import FILES
@@ -49,6 +50,10 @@ The decision: one process, one core, {HOSTS} hosts; the requests of at most {ACT
 turn, of {FEW} and of {MANY:,} in the accounts file and in the limit store. "decide" is \
 core.policy.decide, answered by the real parts from what they hold; "judge" is the gate that the \
 hooks call, with the look for changed accounts and the metrics."""
+
+
+async def _look_up(name: str) -> Found:
+    return Found((ipaddress.ip_address("93.184.215.14"),), 86_400.0, Outcome.ANSWERED)
 
 
 class _Robots:
@@ -68,8 +73,7 @@ class Parts:
             ids = [self.accounts.add(f"customer{number}", made, now=time.time()).id
                    for number in range(count)]
         self.identifier = Identifier([self.accounts])
-        address = ipaddress.ip_address("93.184.215.14")
-        self.resolver = Resolver(lambda name: (address,), ttl=86_400.0)
+        self.resolver = Resolver(Dns(ttl_ceiling="1day"), _look_up)
         self.robots = RobotsCache(_Robots())  # type: ignore[arg-type]
         self.store = MemoryStore()
         self.gate = Gate(self.settings.policy, self.identifier, self.resolver, self.robots,

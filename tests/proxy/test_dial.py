@@ -7,6 +7,7 @@ import socket
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -19,7 +20,7 @@ from outbounds.core.rules import Grant, Policy, Protocol, RobotsPolicy
 from outbounds.proxy import dial
 from outbounds.proxy.dial import DialRefused, Permission, VettedGetaddrinfo, is_own, permit, vet
 from outbounds.proxy.own_addresses import own_addresses
-from outbounds.proxy.resolver import Resolver
+from outbounds.resolver import Found, Outcome, Resolver
 
 NOW = 1_800_000_000.0
 PUBLIC = ip_address("93.184.216.34")
@@ -49,13 +50,13 @@ class Dialler:
         self.asked: list[str] = []
         self.refusals: list[tuple[Permission, DialRefused]] = []
 
-        def lookup(name: str) -> Any:
+        async def look_up(name: str) -> Found:
             self.asked.append(name)
             if name not in names:
-                raise OSError(-2, "Name or service not known")
-            return tuple(ip_address(text) for text in names[name])
+                return Found((), 60.0, Outcome.NO_SUCH_NAME, f"{name} does not resolve.")
+            return Found(tuple(ip_address(text) for text in names[name]), 60.0, Outcome.ANSWERED)
 
-        self.resolver = Resolver(lookup)
+        self.resolver = Resolver(look_up=look_up)
         self.getaddrinfo = VettedGetaddrinfo(
             asyncio.get_running_loop(), self.resolver,
             lambda permission, refused: self.refusals.append((permission, refused)))
@@ -162,7 +163,8 @@ async def test_installed_it_is_what_connections_are_made_through() -> None:
     """On a loop, with a real listener: refused without a permission, connected with one."""
     loop = asyncio.get_running_loop()
     kept = loop.getaddrinfo, loop.create_connection
-    resolver = Resolver(lambda name: (ip_address("127.0.0.1"),))
+    look_up = AsyncMock(return_value=Found((ip_address("127.0.0.1"),), 60.0, Outcome.ANSWERED))
+    resolver = Resolver(look_up=look_up)
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:

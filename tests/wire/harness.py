@@ -4,10 +4,9 @@
 or `outbounds serve`, on a copy of the shipped config/ with free ports, loopback granted to the
 test's origins, and known accounts. `Origin` is an HTTP server in a thread of the test process.
 
-Names: the proxy resolves through the system, and no test may depend on the network. A test that
-needs names gives them as `names`; they are patched in at the one boundary where the system's
-resolver is called (`resolver.system_lookup`), by a script that stands in for enforce.py. All else
-is as shipped.
+Names: no test may depend on the network, so every proxy is given a name server of the test as its
+`dns.servers`. A test that needs names gives them as `names`; no other name exists. localhost is
+known to the proxy itself. All else is as shipped.
 """
 
 from __future__ import annotations
@@ -34,6 +33,8 @@ from outbounds.identity import passwords
 from outbounds.identity.accounts_file import AccountsFile
 from outbounds.lists.rules_file import parse_rules
 from outbounds.settings import load
+
+from .dns_server import DnsServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "pass:word-with-colon"
@@ -106,6 +107,11 @@ def make_config(folder: Path, ports: Sequence[int], *, robots: str = "enforce") 
     return folder
 
 
+def set_dns(config: Path, **fields: Any) -> None:
+    """Fields of `dns` in outbounds.yaml."""
+    edit_yaml(config / "outbounds.yaml", lambda data: data.setdefault("dns", {}).update(fields))
+
+
 def lift_limits(config: Path) -> None:
     """Room for tests that send many requests and are not about limits."""
     def limits(data: Any) -> None:
@@ -135,9 +141,9 @@ def add_account(config: Path, name: str, password: str, **fields: Any) -> str:
 class Proxy:
     """A running proxy. `mode` is "mitmdump" or "serve".
 
-    `names` maps host names to addresses; `patch` is Python code that runs in the proxy process
-    before it starts, for faults that cannot be brought about from outside; `options` are mitmproxy
-    options.
+    `names` maps host names to addresses, which `dns` answers with from the start to the stop of the
+    proxy; `patch` is Python code that runs in the proxy process before it starts, for faults that
+    cannot be brought about from outside; `options` are mitmproxy options.
     """
 
     def __init__(self, config: Path, mode: str = "serve", *,
@@ -146,9 +152,9 @@ class Proxy:
                  env: Mapping[str, str] | None = None, start: bool = True) -> None:
         self.config, self.mode, self.port = config, mode, free_port()
         self.socks_port = free_port() if socks else 0
+        self.dns = DnsServer(names)
         self._script = config.parent / f"{config.name}-{mode}-{self.port}.py"
-        self._script.write_text(_SCRIPT.format(
-            addons=str(ROOT / "addons"), names=dict(names or {}), patch=patch))
+        self._script.write_text(_SCRIPT.format(addons=str(ROOT / "addons"), patch=patch))
         self._options = {"confdir": str(config / "var" / "ca"), **(options or {})}
         self._env = {**os.environ, **(env or {})}
         self.log_path = config.parent / f"{config.name}-{mode}-{self.port}.log"
@@ -171,6 +177,8 @@ class Proxy:
         return self.config / "var" / "ca" / "mitmproxy-ca-cert.pem"
 
     def start(self, seconds: float = 20.0) -> None:
+        self.dns.start()
+        set_dns(self.config, servers=[self.dns.address])
         if self.mode == "mitmdump":
             modes = ["--mode", f"regular@127.0.0.1:{self.port}"]
             if self.socks_port:
@@ -199,6 +207,7 @@ class Proxy:
         return "enforces policy" in self.log
 
     def stop(self) -> int:
+        self.dns.stop()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -209,6 +218,7 @@ class Proxy:
             raise AssertionError(f"the proxy did not stop on SIGTERM:\n{self.log}") from None
 
     def kill(self) -> None:
+        self.dns.stop()
         self.process.kill()
         self.process.wait()
 
@@ -216,6 +226,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.dns.stop()
         if self.process.poll() is None:
             self.stop()
 
@@ -262,19 +273,6 @@ class Proxy:
 _SCRIPT = """
 import sys
 sys.path.insert(0, {addons!r})
-from outbounds.proxy import resolver
-
-NAMES = {names!r}
-
-def lookup(name, system=resolver.system_lookup):
-    import ipaddress
-    if name in NAMES:
-        return tuple(ipaddress.ip_address(text) for text in NAMES[name])
-    if name == "localhost":
-        return system(name)
-    raise OSError(-2, "Name or service not known")
-
-resolver.Resolver.__init__.__defaults__ = (lookup,)
 
 {patch}
 

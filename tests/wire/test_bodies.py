@@ -15,8 +15,9 @@ from typing import Any
 import h2.events
 import pytest
 
+from .dns_server import late
 from .h2_origin import H2Origin
-from .harness import Proxy, free_port, lift_limits, make_config, wait_until
+from .harness import Proxy, free_port, lift_limits, make_config, set_dns, wait_until
 from .origin import Origin
 from .sockets import (
     Http2,
@@ -37,17 +38,6 @@ MB = 1 << 20
 GB = 1 << 30
 BLOCK = bytes(MB)
 NAMES = {name: ["127.0.0.1"] for name in ("site.test", "other.test")}
-SLOW_LOOKUP = """
-import time
-
-def slowly(name, ordinary=lookup):
-    if name == "other.test":
-        time.sleep(2.0)
-    return ordinary(name)
-
-resolver.Resolver.__init__.__defaults__ = (slowly,)
-resolver.Resolver.__init__.__kwdefaults__["ttl"] = 0.0
-"""
 
 
 class Bench:
@@ -75,8 +65,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory,
         config = make_config(
             folder / "config", [raw_port, tls_port, h2_origin.port], robots="off")
         lift_limits(config)
-        with Proxy(config, names=NAMES, patch=SLOW_LOOKUP, options={
+        set_dns(config, ttl_floor="0s")
+        with Proxy(config, names=NAMES, options={
                 "ssl_verify_upstream_trusted_ca": str(certificates[0])}) as proxy:
+            proxy.dns.scripts["other.test"] = late(2.0, ["127.0.0.1"])
             for name in ("alice", "bob"):  # argon2id takes 64 MiB for a moment
                 ask(proxy, f"https://site.test:{tls_port}/warm", name)
             yield Bench(proxy, raw_port, tls_port, h2_origin.port, certificates[1],

@@ -1,14 +1,13 @@
 """The address really dialled is one that was vetted, whatever a name or a spelling says.
 
-Names are answered from a file, one answer after the other and never cached, so that a test can let
-the answer change between the check and the dial. `granted` is an origin that the policy opens;
+Names are given one answer after the other, none of which is remembered, so that a test can let the
+answer change between the check and the dial. `granted` is an origin that the policy opens;
 `forbidden` listens on loopback at a port that customers may use and nobody granted, on IPv4 and
 IPv6: every test ends by looking that it never saw a connection.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -19,7 +18,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from .harness import Proxy, edit_yaml, free_port, lift_limits, make_config, wait_until
+from .dns_server import turns
+from .harness import Proxy, edit_yaml, free_port, lift_limits, make_config, set_dns, wait_until
 from .origin import Origin
 from .sockets import (
     Reply,
@@ -35,40 +35,19 @@ from .sockets import (
     swallow,
 )
 
-LOOKUP = """
-import ipaddress, json, os, socket
-asked = {}
-
-def rebinding(name):
-    with open(os.environ["NAMES_FILE"]) as file:
-        answers = json.load(file).get(name)
-    if answers is None:
-        return lookup(name)
-    turn = asked[name] = asked.get(name, -1) + 1
-    return tuple(map(ipaddress.ip_address, answers[min(turn, len(answers) - 1)]))
-
-resolver.Resolver.__init__.__defaults__ = (rebinding,)
-resolver.Resolver.__init__.__kwdefaults__["ttl"] = 0.0
-"""
-
 PUBLIC, PRIVATE, METADATA = "8.8.8.8", "10.1.2.3", "169.254.169.254"
 
 
 class Bench:
-    def __init__(self, proxy: Proxy, granted: TcpOrigin, forbidden: tuple[TcpOrigin, ...],
-                 names: Path) -> None:
+    def __init__(self, proxy: Proxy, granted: TcpOrigin, forbidden: tuple[TcpOrigin, ...]) -> None:
         self.proxy, self.granted, self.forbidden = proxy, granted, forbidden
-        self._names = names
         self._count = 0
 
     def name(self, *answers: list[str]) -> str:
         """A new name, with these answers in turn; the last one stays."""
         self._count += 1
         name = f"n{self._count}.test"
-        known = json.loads(self._names.read_text())
-        draft = self._names.with_suffix(".draft")
-        draft.write_text(json.dumps({**known, name: answers}))
-        draft.replace(self._names)
+        self.proxy.dns.scripts[name] = turns(*answers)
         return name
 
     @property
@@ -96,14 +75,12 @@ def running(tmp_path_factory: pytest.TempPathFactory,
                 TcpOrigin(swallow, host="::1", port=forbidden[0].port)))
         config = make_config(folder / "config", [granted.port], robots="off")
         lift_limits(config)
-        names = folder / "names.json"
-        names.write_text("{}")
-        proxy = Proxy(config, patch=LOOKUP, socks=True, start=False,
-                      env={"NAMES_FILE": str(names)})
+        set_dns(config, ttl_floor="0s")
+        proxy = Proxy(config, socks=True, start=False)
         open_ports(config, forbidden[0].port)
         proxy.start()
         stack.enter_context(proxy)
-        yield Bench(proxy, granted, tuple(forbidden), names)
+        yield Bench(proxy, granted, tuple(forbidden))
 
 
 def open_ports(config: Path, *ports: int) -> None:

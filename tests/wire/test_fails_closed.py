@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from .harness import Proxy, edit_yaml, free_port, lift_limits, make_config, wait_until
+from .dns_server import silent
+from .harness import Proxy, edit_yaml, free_port, lift_limits, make_config, set_dns, wait_until
 from .origin import Origin
 from .sockets import (
     Reply,
@@ -35,12 +36,13 @@ from .sockets import (
 )
 
 FAULTS = """
-import asyncio, functools, os, time
+import asyncio, functools, os
 from outbounds.core import policy as core_policy
 from outbounds.evidence.client import EvidenceClient
 from outbounds.evidence.record import Encoder
 from outbounds.identity.verifier import Identifier
 from outbounds.proxy import hooks, recorder, reload, replies, service
+from outbounds.resolver import Found, Lookup, Outcome
 from outbounds.robotstxt import RobotsCache
 from outbounds.stores.memory import MemoryStore
 
@@ -86,17 +88,16 @@ for name, hook in vars(hooks.Outbounds).items():
         cell = hook.__closure__[hook.__code__.co_freevars.index("hook")]
         cell.cell_contents = breaks("hook " + name, cell.cell_contents)
 
-def odd_lookup(name, ordinary=lookup):
+async def odd_lookup(self, name, ordinary=Lookup.__call__):
     if name == "raises.test":
         raise RuntimeError("injected fault")
-    if name == "hangs.test":
-        time.sleep(2.5)
     odd = {"text.test": ("127.0.0.1",), "number.test": 42, "none.test": None, "empty.test": (),
            "bytes.test": b"\\x7f\\x00\\x00\\x01"}
-    return odd[name] if name in odd else ordinary(name)
+    if name in odd:
+        return Found(odd[name], 60.0, Outcome.ANSWERED, "odd")
+    return await ordinary(self, name)
 
-resolver.Resolver.__init__.__defaults__ = (odd_lookup,)
-resolver.Resolver.__init__.__kwdefaults__["timeout"] = 1.0
+Lookup.__call__ = odd_lookup
 """
 
 NAMES = {"site.test": ["127.0.0.1"], "hangs.test": ["127.0.0.1"], "later.test": ["127.0.0.1"],
@@ -155,9 +156,11 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         edit_yaml(config / "limits.yaml", lambda data: next(
             limit for limit in data["limits"] if limit["id"] == "account-tunnels").update(max=20))
         (config / "lists" / "blocked.txt").write_text("host denied.test\n")
+        set_dns(config, timeout="1s")
         with Proxy(config, request.param, names=NAMES, patch=FAULTS, socks=True,
                    env={"FAULT_FILE": str(folder / "fault")},
                    options={"ssl_verify_upstream_trusted_ca": str(certificates[0])}) as proxy:
+            proxy.dns.scripts["hangs.test"] = silent
             yield Bench(proxy, origin, tls_origin, raw_port, folder / "fault")
 
 

@@ -34,8 +34,8 @@ from ..proxy.metrics import Metrics
 from ..proxy.own_addresses import own_addresses
 from ..proxy.recorder import Recorder
 from ..proxy.reload import read_settings
-from ..proxy.resolver import Resolver
 from ..proxy.robots_access import RobotsAccess, robots_cache
+from ..resolver import Resolver
 from ..settings import Settings, SettingsError
 from ..stores.memory import MemoryStore
 from .config_option import config_option
@@ -130,7 +130,8 @@ class _Known:
 
 async def _judge(settings: Settings, account: Account, requests: list[Request]) -> list[Case]:
     settings = settings.with_own(own_addresses())
-    session, metrics, resolver = secrets.token_hex(8), Metrics(), Resolver()
+    session, metrics = secrets.token_hex(8), Metrics()
+    resolver = Resolver(settings.service.dns)
     evidence = EvidenceClient(settings.evidence.socket, session)
     evidence.start()
     try:

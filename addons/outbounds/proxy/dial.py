@@ -26,7 +26,7 @@ from ..core.destination import Address, BadHost, Host, parse_host, reduced
 from ..core.hit import Hit, Hits, denials
 from ..core.questions import NoSuchHost
 from ..core.rules import NEVER_LIFTED, Policy
-from .resolver import Resolver
+from ..resolver import Resolver
 
 
 class DialRefused(OSError):

@@ -17,10 +17,10 @@ from ..core.policy import decide
 from ..core.questions import AddressesOf, RobotsAnswer, RobotsOf, Take, WhoIs
 from ..core.request import Credentials, Request
 from ..core.rules import Policy
+from ..resolver import Resolver
 from ..robotstxt.cache import RobotsCache
 from ..stores import LimitStore
 from .metrics import Metrics
-from .resolver import Resolver
 
 LOOK_EVERY = 0.005  # seconds
 

@@ -18,6 +18,8 @@ from prometheus_client import (
     start_http_server,
 )
 
+from ..resolver import Outcome
+
 MICRO = (5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0, 10.0)
 MILLI = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 2.0)
 
@@ -68,6 +70,10 @@ class Metrics:
         self.clients = Gauge(
             "outbounds_client_connections", "Client connections that are open.", registry=registry)
         self.tunnels = Gauge("outbounds_tunnels", "Tunnels that are open.", registry=registry)
+        self.dns_lookups = Counter(
+            "outbounds_dns_lookups", "Answers about names, by outcome; cached took no look-up.",
+            ("outcome",), registry=registry)
+        self._dns = {outcome: self.dns_lookups.labels(outcome) for outcome in Outcome}
         self.cache_entries = Gauge(
             "outbounds_cache_entries", "Entries held, by cache.", ("cache",), registry=registry)
         self.policy_info = Gauge(
@@ -114,6 +120,9 @@ class Metrics:
         self.list_entries.labels(name).set(entries)
         self.list_age.labels(name).set(age)
         self.list_error.labels(name).set(error)
+
+    def count_dns(self, outcome: Outcome) -> None:
+        self._dns[outcome].inc()
 
     def set_policy(self, version: str) -> None:
         self.policy_info.clear()

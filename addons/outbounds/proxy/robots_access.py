@@ -17,11 +17,11 @@ from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
 from ..core.rules import Policy
 from ..evidence.record import Record
+from ..resolver import Resolver
 from ..robotstxt import Fetcher, RobotsCache, Unreachable
 from ..settings import Settings
 from .dial import DialRefused, Permission, vet
 from .recorder import Recorder
-from .resolver import Resolver
 
 
 def robots_cache(settings: Settings, access: RobotsAccess,

@@ -28,6 +28,7 @@ from ..evidence.supervisor import CollectorProcess
 from ..identity.accounts_file import AccountsFile, AccountsFileError
 from ..identity.htpasswd import Htpasswd, HtpasswdError
 from ..identity.verifier import Identifier
+from ..resolver import Resolver
 from ..settings import Settings
 from ..stores.memory import MemoryStore
 from .clients import ClientConnection, Clients
@@ -44,7 +45,6 @@ from .own_addresses import own_addresses
 from .recorder import Recorder
 from .reload import Reloader, read_settings
 from .replies import Replies
-from .resolver import Resolver
 from .robots_access import RobotsAccess, robots_cache
 from .route_fields import RouteFields
 from .runtime import Runtime
@@ -72,7 +72,7 @@ class Service:
         self.metrics = Metrics()
         self.clients = Clients()
         self.replies = Replies(settings.service.name, settings.identity.realm)
-        self.resolver = Resolver()
+        self.resolver = Resolver(settings.service.dns, count=self.metrics.count_dns)
         self.runtime: Runtime | None = None
         self._collector: CollectorProcess | None = None
         self._evidence: EvidenceClient | None = None
@@ -222,12 +222,12 @@ class Service:
                                                           htpasswd_of(settings.identity)))
         if settings.robots != old.robots or settings.service.contact != old.service.contact:
             gate.robots = robots_cache(settings, self._access, sites_context(ctx.options))
+        self.resolver.configure(settings.service.dns)
         self._install(settings)
         self.replies = self.runtime.replies = Replies(settings.service.name,
                                                       settings.identity.realm)
-        proxyserver = ctx.master.addons.get("proxyserver")
-        ports = {address[1] for address in proxyserver.listen_addrs()}
-        ports.add(settings.service.metrics.port)
+        listening = ctx.master.addons.get("proxyserver").listen_addrs()
+        ports = {settings.service.metrics.port, *(address[1] for address in listening)}
         settings = settings.with_own(own_addresses(), ports)
         runtime = self.runtime
         self.settings = runtime.settings = settings
@@ -276,9 +276,8 @@ class Service:
                 name = parse_host(host)
             except BadHost as error:
                 raise DialRefused(str(error), "bad-host") from None
-            permission = Permission(name, port, account, self.runtime.gate.policy, time.time(),
-                                    client.id)
-            permit(permission)
+            permit(Permission(name, port, account, self.runtime.gate.policy, time.time(),
+                              client.id))
         except DialRefused as refused:
             self.metrics.dial_refusals.labels(refused.rule).inc()
             raise
