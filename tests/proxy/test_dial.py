@@ -237,6 +237,33 @@ def test_what_no_exception_lifts(rule: str) -> None:
     assert caught.value.rule == rule
 
 
+@pytest.mark.parametrize(("answer", "left"), [
+    (("93.184.216.34", "10.0.0.1"), ("93.184.216.34",)),
+    (("10.0.0.1", "93.184.216.34", "127.0.0.1", "2606:4700::1"),
+     ("93.184.216.34", "2606:4700::1")),
+    (("93.184.216.34",), ("93.184.216.34",)),
+])
+def test_bad_addresses_refuse_or_are_dropped(answer: tuple[str, ...],
+                                             left: tuple[str, ...]) -> None:
+    """As the operator chose; the order of those that are left is that of the answer."""
+    addresses, good = tuple(map(ip_address, answer)), tuple(map(ip_address, left))
+    dropping = permission(policy=replace(policy(), drop_bad_addresses=True))
+    assert vet(dropping, addresses) == good
+    if good == addresses:
+        assert vet(permission(), addresses) == good
+    else:
+        with pytest.raises(DialRefused):
+            vet(permission(), addresses)
+
+
+@pytest.mark.parametrize("answer", [("10.0.0.1",), ("169.254.169.254", "127.0.0.1")])
+def test_where_none_is_left_the_first_says_why(answer: tuple[str, ...]) -> None:
+    with pytest.raises(DialRefused) as caught:
+        vet(permission(policy=replace(policy(), drop_bad_addresses=True)),
+            tuple(map(ip_address, answer)))
+    assert str(caught.value).startswith(answer[0])
+
+
 # --- this machine -------------------------------------------------------------------------------
 
 

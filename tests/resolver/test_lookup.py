@@ -11,7 +11,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import dns.message
 import dns.rrset
 import pytest
 
@@ -20,6 +19,19 @@ from outbounds.resolver.lookup import MAX_ADDRESSES
 from outbounds.resolver.transport import MAX_DATAGRAMS
 from outbounds.settings.service import Dns
 from wire.dns_server import DnsServer, Query, Script, late, silent
+from wire.hostile_dns import (
+    empty,
+    endless,
+    flood,
+    half,
+    looping,
+    many,
+    other_id,
+    other_owner,
+    other_question,
+    pointing_at_itself,
+    question_back,
+)
 
 GOOD = ["93.184.216.34", "2606:4700::1"]
 
@@ -264,61 +276,6 @@ async def test_the_most_addresses_that_are_looked_at(server: DnsServer, look_up:
 
 
 # --- hostile --------------------------------------------------------------------------------------
-
-
-def other_question(query: Query) -> Any:
-    other = Query(dns.message.make_query("other.test.", query.kind), "other.test", query.kind, 0)
-    answer = other.answer(["127.0.0.1", "::1"], 60)
-    answer.id = query.message.id
-    return [answer]
-
-
-def other_id(query: Query) -> Any:
-    answer = query.answer(["127.0.0.1", "::1"], 60)
-    answer.id ^= 1
-    return [answer]
-
-
-def other_owner(query: Query) -> Any:
-    """Records that nobody asked for, beside none that was."""
-    answer = query.answer()
-    answer.answer.append(dns.rrset.from_text("other.test.", 60, "IN", "A", "127.0.0.1"))
-    answer.additional.append(dns.rrset.from_text("a.test.", 60, "IN", "A", "127.0.0.1"))
-    return [answer]
-
-
-def looping(query: Query) -> Any:
-    return [query.answer(cnames=[("b.test", 60), ("a.test", 60)])]
-
-
-def endless(query: Query) -> Any:
-    return [query.answer(GOOD, 60, cnames=[(f"c{i}.test", 60) for i in range(40)])]
-
-
-def many(query: Query) -> Any:
-    return [query.answer([f"8.8.{i % 250}.{i // 250 + 1}" for i in range(500)])]
-
-
-def flood(query: Query) -> Any:
-    return [b"\x00" * 20] * 500
-
-
-def empty(query: Query) -> Any:
-    return [b""] * 3
-
-
-def half(query: Query) -> Any:
-    return [query.answer(GOOD).to_wire()[:-3]]
-
-
-def pointing_at_itself(query: Query) -> Any:
-    wire = query.wire
-    return [wire[:2] + b"\x85\x80" + wire[4:6] + b"\x00\x01" + bytes(4) + wire[12:]
-            + b"\xff\xff\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01"]
-
-
-def question_back(query: Query) -> Any:
-    return [query.wire]
 
 
 HOSTILE: list[tuple[Script, tuple[Outcome, ...]]] = [
