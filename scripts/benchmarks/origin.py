@@ -9,9 +9,11 @@ from pathlib import Path
 from .running import Running, free_port
 from .tools import find
 
-PAGE = "/page/one"
+PAGE, ONCE = "/page/one", "/once/one"
+_SMALL = "<!doctype html><title>A small page</title><p>" + "x" * 400
 FILES = {
-    PAGE: "<!doctype html><title>A small page</title><p>" + "x" * 400,
+    PAGE: _SMALL,
+    ONCE: _SMALL,  # and the connection is closed
     "/robots.txt": """\
 User-agent: *
 Disallow: /private/
@@ -53,6 +55,7 @@ http {{
     {listen}
     root {folder}/www;
     location = /robots.txt {{ default_type text/plain; }}
+    location /once/ {{ keepalive_timeout 0; }}
   }}
 }}
 """

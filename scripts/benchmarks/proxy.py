@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from . import decision
+from . import connections, decision
 from .client import Client
 from .contenders import (
     ADDON,
@@ -62,7 +62,7 @@ def run(quick: bool) -> Report:
         for of, to, _ in RATIOS:
             report.missing[f"{of} ÷ {to}"] = str(missing)
     report.rows += decision.rows(turns=2 if quick else 7)
-    report.method = f"{report.method}\n{decision.METHOD}".strip()
+    report.method = f"{report.method}\n{connections.METHOD}\n{decision.METHOD}".strip()
     return report
 
 
@@ -90,12 +90,14 @@ def _traffic(report: Report, seconds: int, turns: int) -> None:
                     found[each.name].append(take_turn(
                         each, site, client, here, core=core, other_core=other, seconds=seconds))
                     shutil.rmtree(here)
+            connections.measure(report, site, client, folder, core=core, other_core=other,
+                                seconds=seconds, turns=turns)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report.method = METHOD.format(seconds=seconds, connections=CONNECTIONS, core=core, other=other,
                                   disk=filesystem(OUT), turns=turns)
     report.raw = {name: [asdict(turn) for turn in each] for name, each in found.items()}
-    report.rows += _rows(found)
+    report.rows = _rows(found) + report.rows
 
 
 def _is_there(contender: Contender, report: Report) -> bool:
