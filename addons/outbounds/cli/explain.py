@@ -27,8 +27,8 @@ from ..core.request import Credentials, Request, Source, Way
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
-from ..identity.accounts_file import AccountsFile, AccountsFileError
-from ..identity.htpasswd import Htpasswd, HtpasswdError
+from ..identity.accounts_file import AccountsFileError
+from ..identity.htpasswd import HtpasswdError
 from ..proxy.gate import Gate
 from ..proxy.metrics import Metrics
 from ..proxy.own_addresses import own_addresses
@@ -39,6 +39,7 @@ from ..resolver import Resolver
 from ..settings import Settings, SettingsError
 from ..stores.memory import MemoryStore
 from .config_option import config_option
+from .named_account import named_account
 from .printing import show
 
 
@@ -58,7 +59,7 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
     """
     try:
         settings = read_settings(config_dir)
-        account = _account(settings, name)
+        account = named_account(settings, name)
         requests = list(_requests(url, account, user_agent, method.upper()))
     except (SettingsError, AccountsFileError, HtpasswdError) as error:
         click.echo(str(error), err=True)
@@ -74,23 +75,6 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
     for case in cases:
         show(Text(_title(case.request)), _table(case))
     show(Text(_conclusion(cases[-1], account)))
-
-
-def _account(settings: Settings, name: str) -> Account:
-    accounts = AccountsFile(settings.identity.accounts)
-    try:
-        found = accounts.by_name(name)
-        account = found[0] if found else accounts.by_id(name)
-    finally:
-        accounts.close()
-    if account is None:
-        files = Htpasswd([(entry.file, entry.plan) for entry in settings.identity.htpasswd])
-        found = files.by_name(name)
-        account = found[0] if found else files.by_id(name)
-    if account is None:
-        raise AccountsFileError(f"there is no account {name!r}; `outbounds accounts list` shows "
-                                "those there are")
-    return account
 
 
 def _requests(url: str, account: Account, user_agent: str, method: str) -> Iterator[Request]:
