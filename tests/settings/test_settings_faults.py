@@ -168,7 +168,8 @@ FAULTS = [
     ("exceptions.yaml", "[]", "[{id: a, rule: own-listener, host: h.example, "
      "until: 2027-01-31, reason: x}]",
      '1: exceptions[0].rule: "own-listener": no rule that can be lifted; use one of blocked, '
-     "forged-headers, method, own-address, port, robots, special-purpose"),
+     "forged-headers, method, own-address, port, robots, special-purpose, tunnel/ftp, "
+     "tunnel/http, tunnel/irc, tunnel/nntp, tunnel/smtp, tunnel/ssh"),
     ("exceptions.yaml", "[]", "[{id: a, rule: 'robots:12', host: h.example, until: 2027-01-31, "
      "reason: x}]",
      '1: exceptions[0].rule: "robots:12": the line of a robots.txt is the site\'s to change; '

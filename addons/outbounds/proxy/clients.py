@@ -50,6 +50,7 @@ class Tunnel:
     egress: tuple[str, int] = ("", 0)
     peer: tuple[str, int] = ("", 0)
     ended: str = ""  # why we ended it, "" if we did not
+    noted: dict[str, str] = field(default_factory=dict)  # attributes of its closing `Record`
 
 
 @dataclass(slots=True)

@@ -34,7 +34,8 @@ from .http_guard import ANSWERED, JUDGED
 from .service import Service, StartError
 from .sever import release
 from .socks_guard import SocksConnect
-from .tunnels import ClosedTunnel
+from .tunnel_contents import ClosedTunnel
+from .tunnel_watch import TunnelSeen
 
 logger = logging.getLogger("outbounds")
 
@@ -247,7 +248,12 @@ class Outbounds:
         service = self.running_service()
         client = service.clients.get(nextlayer.context.client.id)
         if client.tunnel is not None:
-            await service.tunnels.next_layer(nextlayer, client)
+            await service.tunnels.contents.next_layer(nextlayer, client)
+
+    @failing_closed(_nothing)
+    async def outbounds_tunnel(self, data: TunnelSeen) -> None:
+        client = self.running_service().clients.get(data.client.id)
+        await self.running_service().tunnels.contents.seen(data, client)
 
     @failing_closed_sync(_kill)
     def tcp_message(self, flow: tcp.TCPFlow) -> None:
@@ -281,7 +287,7 @@ class Outbounds:
         service = self.running_service()
         client = service.clients.get(data.client.id)
         try:
-            service.permit(data.server, client)
+            service.approvals.permit(data.server, client)
         except DialRefused as refused:
             client.dial_refused = str(refused)
             data.server.error = str(refused)

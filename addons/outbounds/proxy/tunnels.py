@@ -1,54 +1,36 @@
-"""Tunnels: CONNECT and SOCKS5, what turns out to be inside, and how they end.
+"""Tunnels: CONNECT and SOCKS5, how they open and how they end.
 
-A tunnel is judged before it is dialled. What an account without inspection sends through it stays
-closed to us; only the server name in the ClientHello is in clear, and that must be the tunnel's
-target, because a server chooses by it whom the bytes are for.
+A tunnel is judged before it is dialled; `tunnel_contents` looks at what then comes through it.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
-from mitmproxy import connection, exceptions, http
-from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers import modes, tcp, tls
-from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
-from mitmproxy.proxy.layers.tls import parse_client_hello
+from mitmproxy import connection, http
 
 from ..core.account import Account
 from ..core.case import Case
 from ..core.destination import BadHost, parse_host
-from ..core.request import Credentials, Name, Request, Way
-from ..core.verdict import Kind, Verdict, refuse
+from ..core.request import Credentials, Request, Way
+from ..core.verdict import Kind, refuse
 from ..evidence.record import Record
 from . import edge
 from .clients import ClientConnection, Exchange, Tunnel
 from .exchanges import Exchanges, pair
-from .first_octets import First, recognise
 from .http_guard import JUDGED, ByteCount, GuardedHttpStream
 from .runtime import Runtime
 from .socks_guard import GENERAL_FAILURE, HOST_UNREACHABLE, NOT_ALLOWED, SocksConnect
+from .tunnel_contents import TunnelContents
 from .upstream_errors import verdict_for
-
-# a ClientHello that is still incomplete after this many octets is none (RFC 8446 section 4.1.2
-# bounds none, but no client sends 64 KiB; without a bound a tunnel could be used to fill memory)
-MAX_CLIENT_HELLO = 65_536
-
-
-class ClosedTunnel(layer.Layer):
-    """Ends a tunnel whose ClientHello names another target; passes nothing on."""
-
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, events.Start):
-            yield commands.CloseConnection(self.context.client)
 
 
 class Tunnels:
     def __init__(self, runtime: Runtime, exchanges: Exchanges) -> None:
         self._rt = runtime
         self._exchanges = exchanges
+        self.contents = TunnelContents(runtime)
 
     # --- opening --------------------------------------------------------------------------------
 
@@ -171,88 +153,6 @@ class Tunnels:
         self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
         self.close(client, reason=verdict.detail, status=verdict.kind.status)
 
-    # --- inside ---------------------------------------------------------------------------------
-
-    async def next_layer(self, nextlayer: layer.NextLayer, client: ClientConnection) -> None:
-        """The `next_layer` hook: looks at the first octets inside a tunnel.
-
-        An inspected tunnel carries HTTP or nothing: left to mitmproxy, whatever does not begin
-        like a usual request would go to the target unjudged, and `get / HTTP/1.1` or an empty
-        line in front is enough for that, while most servers take it for a request all the same.
-
-        Raises AddonHalt, which keeps mitmproxy's own addon from choosing, while it cannot be told
-        yet, or a ClientHello is incomplete.
-        """
-        context, tunnel = nextlayer.context, client.tunnel
-        if tunnel is None:
-            return
-        if nextlayer.layer is not None:
-            raise RuntimeError(f"{type(nextlayer.layer).__name__} was chosen before we were asked; "
-                               "Outbounds must come before mitmproxy's NextLayer")
-        if isinstance(context.layers[-1], tls.ClientTLSLayer):
-            nextlayer.layer = HttpLayer(context, HTTPMode.transparent)
-            return
-        if not isinstance(context.layers[-1], HttpStream | modes.Socks5Proxy):
-            return
-        data = nextlayer.data_client()
-        first = recognise(data, bool(nextlayer.data_server()))
-        if first is First.TLS_YET or (first is First.HTTP_YET and not tunnel.inspect):
-            raise exceptions.AddonHalt
-        if first is not First.TLS:
-            nextlayer.layer = (HttpLayer(context, HTTPMode.transparent)
-                               if tunnel.inspect or first is First.HTTP
-                               else tcp.TCPLayer(context, ignore=True))
-            return
-        try:
-            hello = parse_client_hello(data)
-        except ValueError:
-            if not tunnel.inspect:  # not TLS after all: octets like any other
-                nextlayer.layer = tcp.TCPLayer(context, ignore=True)
-            return
-        if hello is None and len(data) < MAX_CLIENT_HELLO:
-            raise exceptions.AddonHalt
-        sni = hello.sni if hello is not None else None
-        # the target sees the name that was judged, whatever the client says inside
-        verdict = await self._judge_sni(sni, tunnel, context.client) if sni else None
-        if verdict is not None and not tunnel.inspect:
-            tunnel.ended = verdict.detail
-            nextlayer.layer = ClosedTunnel(context)
-        elif not tunnel.inspect:
-            nextlayer.layer = tcp.TCPLayer(context, ignore=True)
-        else:
-            # a disagreement is answered with 421 once the client can read it, in the first request
-            context.server.sni = sni if verdict is None else tunnel.exchange.host.text
-
-    async def _judge_sni(self, sni: str, tunnel: Tunnel,
-                         client: connection.Client) -> Verdict | None:
-        """None if the server name and the tunnel's target agree, and the name is permitted."""
-        rt, exchange = self._rt, tunnel.exchange
-        try:
-            host = parse_host(sni)
-        except BadHost as error:
-            verdict = refuse("protocol", Kind.MISDIRECTED, str(error), rule="names-agree")
-        else:
-            if host == exchange.host:
-                return None
-            opened = parse_host(exchange.record.destination_domain
-                                or exchange.record.destination_ip)
-            request = Request(tunnel.way, "CONNECT", "https", opened, exchange.port, "",
-                              edge.source_of(client), names=(Name("SNI", host),))
-            case = await rt.gate.judge(request, exchange.account, charge=False)
-            if case.verdict.allowed:
-                tunnel.exchange = replace(exchange, host=case.request.host)
-                return None
-            verdict = case.verdict
-        rt.recorder.both(
-            "tls-failure", reason=verdict.detail, status=verdict.kind.status if verdict.kind else 0,
-            user_id=exchange.account.id, source_ip=exchange.record.source_ip,
-            source_port=exchange.record.source_port, connection=client.id,
-            destination_domain=exchange.host.text, destination_port=exchange.port,
-            tls_server_name=sni, verdict="refuse", rule_id=verdict.rule,
-            rule_ruleset=verdict.control, rule_reference=verdict.clause,
-            policy_version=rt.gate.policy.version)
-        return verdict
-
     # --- ending ---------------------------------------------------------------------------------
 
     def close(self, client: ClientConnection, *, reason: str = "", status: int = 200) -> None:
@@ -272,7 +172,7 @@ class Tunnels:
             exchange.record, time.monotonic() - exchange.started,
             outcome="failure" if reason else "success", reason=reason, status=status,
             request_bytes=tunnel.count.up, response_bytes=tunnel.count.down,
-            egress=tunnel.egress, dialled=tunnel.peer[0])
+            egress=tunnel.egress, dialled=tunnel.peer[0], **tunnel.noted)
 
     def tls_failed(self, side: str, conn: connection.Connection, client: ClientConnection) -> None:
         """The `tls_failed_*` hooks."""

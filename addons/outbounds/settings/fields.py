@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -31,9 +31,11 @@ from .source import Unusable, check_file
 
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7) holds 108 with its closing NUL
 
+TunnelProtocol = Literal["smtp", "ssh", "ftp", "irc", "nntp", "http"]
 # none of core.rules.NEVER_LIFTED: an exception that is accepted and does nothing is believed in
 LIFTABLE = frozenset(
-    {"method", "port", "forged-headers", "robots", "special-purpose", "own-address"})
+    {"method", "port", "forged-headers", "robots", "special-purpose", "own-address"}
+    | {f"tunnel/{name}" for name in get_args(TunnelProtocol)})
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _PLAN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)  # as accounts name it

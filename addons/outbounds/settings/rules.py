@@ -35,6 +35,7 @@ from .fields import (
     Since,
     Strict,
     Text,
+    TunnelProtocol,
     Until,
     Url,
 )
@@ -177,9 +178,6 @@ class PortClause(Strict):
 class MethodClauses(Strict):
     method: ClauseRef
     port: ClauseRef
-
-
-TunnelProtocol = Literal["smtp", "ssh", "ftp", "irc", "nntp", "http"]
 
 
 class TunnelProtocols(Strict):
