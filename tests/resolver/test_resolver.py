@@ -106,6 +106,13 @@ def test_how_long_an_answer_is_remembered(ttl: float, outcome: Outcome, seconds:
     assert lifetime(Found(addresses, ttl, outcome), Dns()) == seconds
 
 
+def test_a_high_floor_holds_for_zones_and_not_for_the_machines_own_files() -> None:
+    high = Dns(ttl_floor="1h")
+    assert lifetime(Found(ADDRESS, 5.0, Outcome.ANSWERED), high) == 3600.0
+    assert lifetime(Found(ADDRESS, 5.0, Outcome.LOCAL), high) == 5.0
+    assert lifetime(Found((), 5.0, Outcome.NO_SUCH_NAME), high) == 60.0
+
+
 def test_a_low_ceiling_bounds_whatever_is_remembered() -> None:
     low = Dns(ttl_floor="0s", ttl_ceiling="2s", negative_ceiling="1s")
     for outcome in (Outcome.ANSWERED, Outcome.PARTIAL, Outcome.LOCAL):

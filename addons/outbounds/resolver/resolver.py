@@ -43,7 +43,9 @@ def lifetime(found: Found, settings: Dns) -> float:
     if not found.addresses:
         life = max(found.ttl, settings.ttl_floor) if found.outcome.authoritative else FAILURE_LIFE
         return min(life, settings.negative_ceiling)
-    life = min(max(found.ttl, settings.ttl_floor), settings.ttl_ceiling)
+    # the floor is for zones; a change of this machine's own files is seen soon, whatever it is
+    floor = 0.0 if found.outcome is Outcome.LOCAL else settings.ttl_floor
+    life = min(max(found.ttl, floor), settings.ttl_ceiling)
     return min(life, PARTIAL_LIFE) if found.outcome is Outcome.PARTIAL else life
 
 
