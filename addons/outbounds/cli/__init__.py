@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": ("serve", "Run the proxy."),
     "check": ("check", "Check the configuration; every fault at once."),
     "explain": ("explain", "Say what would happen to a request, control by control."),
+    "lists": ("lists", "Build, inspect and ask the lists of denied destinations."),
     "accounts": ("accounts", "Add, list, suspend and resume accounts."),
     "evidence": ("evidence", "Read the evidence log."),
     "init": ("init", "Write a commented starter configuration."),

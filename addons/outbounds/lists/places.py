@@ -17,6 +17,7 @@ holder of the lock writes here, and so may sweep it away.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,3 +96,12 @@ def rename(source: Path, target: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def digest(path: Path) -> str:
+    """Hex SHA-256 of a file, "" if it is not there."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from outbounds.lists.feeds import Fetcher, FeedState, refresh
+from outbounds.lists.feeds import FeedState, Fetcher, refresh
 from outbounds.lists.feeds.refresh import NOT_ASKED, due_at
 from outbounds.lists.feeds.retry import after_failure, retry_after
 from outbounds.lists.feeds.state import FeedFolder, shown_url

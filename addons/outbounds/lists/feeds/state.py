@@ -7,14 +7,13 @@ and a copy that a disk has spoiled is downloaded again instead of being believed
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ..places import rename, replace_file
+from ..places import digest, rename, replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +73,6 @@ class FeedFolder:
         """What is in it is good: from now on it is the copy to fall back to."""
         if newest == self.candidate:
             rename(self.candidate, self.copy)
-
-
-def digest(path: Path) -> str:
-    """Hex SHA-256 of a file, "" if it is not there."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return ""
 
 
 def shown_url(url: str) -> str:
