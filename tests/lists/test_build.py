@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from building import House
 
 from outbounds.lists import build as building
 from outbounds.lists.build_lock import BuildRunning, build_lock
 from outbounds.lists.status import Status, read_status
-
-from building import House
 
 
 def test_every_list_is_in_one_generation_that_says_list_and_line(tmp_path: Path) -> None:

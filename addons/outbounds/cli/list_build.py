@@ -74,8 +74,8 @@ def sentence(each: ListStatus) -> str:
     """What is wrong with a list, and what is in force instead."""
     what = "held back: " if each.held_back else ""
     if each.missing:
-        now = "there is no good copy to go on with, so the proxy does not take this " \
-              "configuration over"
+        now = "there is no good copy to go on with: a running proxy keeps its old " \
+              "configuration, and one that starts refuses every request"
     else:
         now = f"the last good copy stays in force, with {each.entries:,} entries"
     return f"{each.id}: {what}{each.error}; {now}"

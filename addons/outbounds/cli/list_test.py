@@ -82,7 +82,8 @@ def test(target: str, name: str | None, config_dir: Path, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps({"host": asked.host.text, "port": asked.port,
                                "scheme": asked.scheme, "path": asked.path, "denied": denied,
-                               "unusable": list(policy.unusable_lists), "hits": rows}, ensure_ascii=False))
+                               "unusable": list(policy.unusable_lists), "hits": rows},
+                              ensure_ascii=False))
     else:
         if rows:
             show(_table(rows))

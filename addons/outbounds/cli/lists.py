@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import click
 
-
 # imported when they are used: only `build` needs what it takes to fetch and to compile
 
 def _build() -> click.Command:

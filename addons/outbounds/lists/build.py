@@ -28,10 +28,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
-from ..settings import ListSource, Settings
+from ..settings import Feed, ListSource, Settings
 from .build_lock import build_lock
 from .compiled import CompileError, compile_lists
-from .feeds import Fetcher, Source, refresh
+from .feeds import Fetcher, Source, not_due, refresh
 from .feeds.state import FeedFolder
 from .part_store import PartStore
 from .places import Places, replace_file
@@ -66,7 +66,7 @@ def build(settings: Settings, access: Access, progress: Progress = lambda *_: No
         fetched = asyncio.run(_fetch(settings.sources, places, access, progress, force))
         chosen = {source.id: _choose(
             source, settings.folder, places, store,
-            before.of(source.id) or ListStatus(source.id), fetched, progress,
+            before.of(source.id) or ListStatus(source.id, source.format), fetched, progress,
             accepted=source.id in accept, again=force) for source in settings.sources}
         version, statuses = _compile(places, store, chosen, progress)
         _put_in_force(places, version)
@@ -78,21 +78,28 @@ def build(settings: Settings, access: Access, progress: Progress = lambda *_: No
 
 async def _fetch(sources: Collection[ListSource], places: Places, access: Access,
                  progress: Progress, force: bool) -> dict[str, Source]:
-    feeds = [(source.id, source.feed) for source in sources if source.feed is not None]
-    if not feeds:
-        return {}
+    found: dict[str, Source] = {}
+    due: dict[str, Feed] = {}
+    for source in sources:
+        if source.feed is not None:
+            held = None if force else not_due(source.feed, FeedFolder(places.feed(source.id)))
+            if held is None:
+                due[source.id] = source.feed
+            else:
+                found[source.id] = held
+    if not due:
+        return found
     room = asyncio.Semaphore(_FETCHES)
     async with access() as fetcher:
 
-        async def one(list_id: str) -> Source:
+        async def one(list_id: str, feed: Feed) -> None:
             async with room:
-                return await refresh(
-                    by_id[list_id], FeedFolder(places.feed(list_id)), fetcher, now=force,
-                    progress=lambda done, total: progress(f"fetching {list_id}", done, total))
+                found[list_id] = await refresh(
+                    feed, FeedFolder(places.feed(list_id)), fetcher,
+                    lambda done, total: progress(f"fetching {list_id}", done, total))
 
-        by_id = dict(feeds)
-        found = await asyncio.gather(*(one(list_id) for list_id in by_id))
-    return dict(zip(by_id, found, strict=True))
+        await asyncio.gather(*(one(list_id, feed) for list_id, feed in due.items()))
+    return found
 
 
 def _choose(source: ListSource, folder: Path, places: Places, store: PartStore, old: ListStatus,

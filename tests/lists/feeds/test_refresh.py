@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from outbounds.lists.feeds import FeedState, Fetcher, refresh
+from outbounds.lists.feeds import FeedState, Fetcher, not_due, refresh
 from outbounds.lists.feeds.refresh import NOT_ASKED, due_at
 from outbounds.lists.feeds.retry import after_failure, retry_after
 from outbounds.lists.feeds.state import FeedFolder, shown_url
@@ -33,12 +33,12 @@ def overdue(folder: FeedFolder, feed: Feed) -> None:
 async def test_the_first_time_it_is_fetched_and_then_when_it_is_due(
         feed: Feed, folder: FeedFolder, fetcher: Fetcher, publisher: Publisher) -> None:
     publisher.say(LIST, ETag='"1"')
+    assert not_due(feed, folder) is None
     first = await refresh(feed, folder, fetcher)
     assert first.path == folder.candidate
     assert first.path.read_text() == LIST
-    again = await refresh(feed, folder, fetcher)
-    assert (again, len(publisher.arrived)) == (first, 1)
-    assert due_at(feed, again.state) == pytest.approx(time.time() + 3600, abs=60)
+    assert not_due(feed, folder) == first
+    assert due_at(feed, first.state) == pytest.approx(time.time() + 3600, abs=60)
 
 
 async def test_304_makes_the_copy_good_again(
@@ -47,6 +47,7 @@ async def test_304_makes_the_copy_good_again(
     first = await refresh(feed, folder, fetcher)
     folder.accept(folder.candidate)
     overdue(folder, feed)
+    assert not_due(feed, folder) is None
     second = await refresh(feed, folder, fetcher)
     assert publisher.arrived[1].headers["If-None-Match"] == '"1"'
     assert second.path == folder.copy
@@ -65,7 +66,7 @@ async def test_a_failure_leaves_the_copy_and_says_why(
     assert failed.state.error == "lists.test answered with status 503"
     assert failed.state.good_at == good.state.good_at
     assert 40 < due_at(feed, failed.state) - time.time() < 80
-    assert (await refresh(feed, folder, fetcher)).state == failed.state, "not due yet"
+    assert not_due(feed, folder) == failed
     assert not folder.download.exists()
 
 
@@ -74,6 +75,7 @@ async def test_a_spoiled_copy_is_not_believed_and_fetched_whole(
     publisher.say(LIST, ETag='"1"')
     await refresh(feed, folder, fetcher)
     folder.candidate.write_text("nothing.example\n")
+    assert not_due(feed, folder) is None
     again = await refresh(feed, folder, fetcher)
     assert "If-None-Match" not in publisher.arrived[1].headers
     assert again.path is not None
@@ -85,7 +87,9 @@ async def test_another_url_is_another_feed(
     publisher.say(LIST, ETag='"1"')
     await refresh(feed, folder, fetcher)
     publisher.say("other.example\n", path="/other", ETag='"1"')
-    other = await refresh(feed.model_copy(update={"url": publisher.url("/other")}), folder, fetcher)
+    moved = feed.model_copy(update={"url": publisher.url("/other")})
+    assert not_due(moved, folder) is None
+    other = await refresh(moved, folder, fetcher)
     assert other.path is not None
     assert other.path.read_text() == "other.example\n"
 
@@ -99,7 +103,7 @@ async def test_a_checksum_must_fit(
     assert wrong.state.error == (
         f"its SHA-256 is {fitting} and not what sha256 says; if the publisher meant to change "
         "it, change sha256")
-    right = await refresh(feed.model_copy(update={"sha256": fitting}), folder, fetcher, now=True)
+    right = await refresh(feed.model_copy(update={"sha256": fitting}), folder, fetcher)
     assert right.path == folder.candidate
 
 

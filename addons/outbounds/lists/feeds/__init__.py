@@ -5,7 +5,8 @@ what an answer, or none, means for the copy that is there.
 """
 
 from .fetch import Fetcher, FetchFailed, Recorder, Resolve
-from .refresh import Source, refresh
+from .refresh import Source, not_due, refresh
 from .state import FeedState
 
-__all__ = ["FeedState", "FetchFailed", "Fetcher", "Recorder", "Resolve", "Source", "refresh"]
+__all__ = ["FeedState", "FetchFailed", "Fetcher", "Recorder", "Resolve", "Source",
+           "not_due", "refresh"]

@@ -1,4 +1,4 @@
-"""One feed, brought up to date if it is due. Whatever fails, the copy that is there stays."""
+"""One feed, brought up to date when it is due. Whatever fails, the copy that is there stays."""
 
 from __future__ import annotations
 
@@ -24,19 +24,26 @@ class Source:
     state: FeedState
 
 
+def not_due(feed: Feed, folder: FeedFolder) -> Source | None:
+    """The source as it is, if the publisher need not be asked now; else None."""
+    state = folder.read(feed.url)
+    held = folder.newest(state)
+    if (held or state.failures) and time.time() < due_at(feed, state):
+        return Source(held, state)
+    return None
+
+
 async def refresh(
-    feed: Feed, folder: FeedFolder, fetcher: Fetcher | None, *, now: bool = False,
+    feed: Feed, folder: FeedFolder, fetcher: Fetcher | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Source:
-    """Ask the publisher if the feed is due, or `now`. `fetcher` None: nobody may be asked.
+    """Ask the publisher. `fetcher` None: nobody may be asked.
 
     Never raises for a feed that cannot be had: `Source.state.error` says why. Raises OSError when
     the folder cannot be written.
     """
     state = folder.read(feed.url)
     held = folder.newest(state)
-    if not now and (held or state.failures) and time.time() < due_at(feed, state):
-        return Source(held, state)
     if fetcher is None:
         return Source(held, replace(state, error=NOT_ASKED))
     state = await _asked(feed, folder, fetcher, state, held, progress)
