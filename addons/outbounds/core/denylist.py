@@ -21,7 +21,7 @@ from ipaddress import IPv4Network, IPv6Network
 from .address import Network
 from .destination import Address, Host, reaches
 from .hit import Hit, Hits, Matcher, Terms
-from .list_entry import Entry, Kind, weight
+from .list_entry import Effect, Entry, Kind, weight
 from .url_prefix import UrlPrefix, canonical_path
 
 
@@ -63,8 +63,9 @@ class _Urls:
 
     def match(self, port: int, scheme: str, path: str) -> Hits:
         canonical = canonical_path(path)
-        if canonical is None:  # encoded beyond reading: taken for every entry of this host
-            found = [pair for pairs in self._prefixes.values() for pair in pairs]
+        if canonical is None:  # encoded beyond reading: taken for every entry that denies
+            found = [(url, hit) for pairs in self._prefixes.values() for url, hit in pairs
+                     if hit.effect is Effect.DENY]
         else:
             found = [pair for length in self._lengths if length <= len(canonical)
                      for pair in self._prefixes.get(canonical[:length], ())]
