@@ -231,7 +231,7 @@ class Opening:
         spoken = self._client_total and not self._client_lines.held and self._request is not None
         tls = self._server[:1] in _TLS_RECORD
         nothing_else = self._request is False and not self._refused - {"http"}
-        self.over = bool((greeted and (spoken or tls)) or nothing_else)
+        self.over |= bool((greeted and (spoken or tls)) or nothing_else)
         if self.over:
             self.client_passable, self.server_passable = self._client_total, self._server_total
             return
