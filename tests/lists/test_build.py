@@ -163,6 +163,17 @@ def test_a_status_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert house.build().faults == ()
 
 
+def test_a_million_identical_lines_are_one_entry_and_a_broken_list(tmp_path: Path) -> None:
+    house = House(tmp_path, one="a.example\n")
+    house.build()
+    path = house.write("one", "b.example\n" * 1_000_000)
+    one = house.one()
+    assert one.error == (f"{path}: 1,000,000 entries and only 1 different ones; the list is broken "
+                         "where it is published or was copied")
+    assert (one.held_back, one.entries) == (False, 1)
+    assert house.denied(["a.example", "b.example"]) == {"a.example": ["one:1"], "b.example": []}
+
+
 # --- feeds ----------------------------------------------------------------------------------------
 
 NOW = time.time()
@@ -201,15 +212,15 @@ def test_a_copy_that_shrank_is_held_back_until_it_is_accepted(tmp_path: Path) ->
     assert held.held_back
     assert held.error == (
         "https://lists.example/malware: it shrank to 1 entries from 10, which is less than "
-        "min_percent, 50 %, and is held back; look at it with `outbounds lists diff malware` and "
-        "take it with `outbounds lists build --accept malware`")
+        "min_percent, 50 %; look at it with `outbounds lists diff malware` and take it with "
+        "`outbounds lists build --accept malware`")
     assert (held.entries, held.good_at) == (10, NOW - 10)
     assert house.denied(["host7.example"]) == {"host7.example": ["malware:8"]}
     assert house.one().held_back, "and again"
     taken = house.one(accept=("malware",))
     assert (taken.held_back, taken.error, taken.entries) == (False, "", 1)
     assert house.denied(["host7.example"]) == {"host7.example": []}
-    assert house.one() .error == "", "once is enough"
+    assert house.one().error == "", "once is enough"
 
 
 @pytest.mark.parametrize(("entries", "held"), [(5, False), (4, True)])
@@ -222,13 +233,26 @@ def test_the_share_that_is_held_back(entries: int, held: bool, tmp_path: Path) -
     assert house.one().held_back is held
 
 
+def test_entries_that_repeat_do_not_hide_that_a_feed_shrank(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.feed("malware")
+    house.downloaded("malware", TEN, NOW - 10)
+    house.build()
+    house.downloaded("malware", SHRUNK * 20, NOW)
+    held = house.one()
+    assert held.held_back
+    assert "it shrank to 1 entries from 10" in held.error
+    assert (held.entries, held.good_at) == (10, NOW - 10)
+    assert house.one(accept=("malware",)).entries == 1
+
+
 def test_an_empty_feed_is_held_back_even_the_first_time(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.feed("malware")
     house.downloaded("malware", "", NOW)
     malware = house.one()
     assert malware.missing
-    assert malware.error
+    assert malware.error.startswith("https://lists.example/malware: ")
 
 
 def test_a_bad_copy_does_not_replace_the_good_one_even_if_the_parts_are_lost(

@@ -7,8 +7,8 @@ all that it names is on disk. In this order:
 1. the lock, and what a killed build left is swept away;
 2. feeds that are due are fetched, all at once;
 3. each source is read into a part, unless it is the same as before;
-4. the parts are compiled into a generation. A list that the engine refuses steps back to the part
-   it had before, and the others go on;
+4. the parts are compiled into a generation. A list that the engine refuses, or of which nearly
+   all entries turn out to be the same, steps back to the part it had before, and the others go on;
 5. `current` names the new generation;
 6. `status.json` says how each list stands. A build that is killed before is one that never was;
    the next one finds its parts and its generation and is done at once;
@@ -23,14 +23,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from ..settings import Feed, ListSource, Settings
 from .build_lock import build_lock
-from .compiled import CompileError, compile_lists
+from .compiled import CompileError, Generation, compile_lists
 from .feeds import Fetcher, Source, not_due, refresh
 from .feeds.state import FeedFolder
 from .part_store import PartStore
@@ -70,6 +70,7 @@ def build(settings: Settings, access: Access, progress: Progress = lambda *_: No
             accepted=source.id in accept, again=force) for source in settings.sources}
         version, statuses = _compile(places, store, chosen, progress)
         _put_in_force(places, version)
+        _keep_copies(places, fetched, statuses, chosen)
         status = Status(version, time.time(), time.monotonic() - started, statuses)
         write_status(places.status, status)
         _sweep(places, store, status)
@@ -132,8 +133,19 @@ def _compile(places: Places, store: PartStore, chosen: dict[str, Chosen],
                 raise
             statuses[error.list_id] = _stepped_back(
                 statuses[error.list_id], chosen[error.list_id].before, store, str(error))
-        else:
-            return folder.name, tuple(statuses.values())
+            continue
+        different = Generation.open(folder, {}).lists
+        objections = {list_id: chosen[list_id].objection(different[list_id]) for list_id in parts
+                      if statuses[list_id] is chosen[list_id].status}
+        for list_id, (error, acceptable) in objections.items():
+            if error:
+                statuses[list_id] = replace(
+                    _stepped_back(statuses[list_id], chosen[list_id].before, store, error),
+                    held_back=acceptable)
+        if not any(error for error, _ in objections.values()):
+            return folder.name, tuple(
+                replace(status, entries=different.get(list_id, 0))
+                for list_id, status in statuses.items())
 
 
 def _stepped_back(status: ListStatus, before: ListStatus, store: PartStore,
@@ -142,6 +154,16 @@ def _stepped_back(status: ListStatus, before: ListStatus, store: PartStore,
         return replace(status, part="", entries=0, good_at=0.0, error=error)
     return replace(status, part=before.part, entries=before.entries, good_at=before.good_at,
                    error=error)
+
+
+def _keep_copies(places: Places, fetched: Mapping[str, Source], statuses: Iterable[ListStatus],
+                 chosen: Mapping[str, Chosen]) -> None:
+    """The newest copy of a feed becomes the one to fall back to, now that it is in force."""
+    for status in statuses:
+        source = fetched.get(status.id)
+        if source is not None and source.path is not None and \
+                status.part == chosen[status.id].taken:
+            FeedFolder(places.feed(status.id)).accept(source.path)
 
 
 def _put_in_force(places: Places, version: str) -> None:

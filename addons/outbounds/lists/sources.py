@@ -22,15 +22,32 @@ from .status import ListStatus
 
 MAX_FILE = 1 << 30
 """Octets that a list from a file may unpack to; a feed's max_size says it for that."""
+_MANY = 1000  # entries from which on it is no accident that nearly all are the same
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """How a list stands, with the part that is to be compiled (`status.part`, "" for none), and
-    the one before it, to fall back to should the engine refuse the first."""
+    how it stood before, to fall back to. `taken` is the part again if it is that of the newest
+    source; `min_percent` as of a feed, 0 where any share will do."""
 
     status: ListStatus
     before: ListStatus
+    taken: str = ""
+    min_percent: int = 0
+
+    def objection(self, different: int) -> tuple[str, bool]:
+        """Why this part should not be in force after all, "" if nothing is against it, and whether
+        that can be accepted. `different` is how many of its entries the compiler has left: what
+        the reader counts is lines, and a million times the same is one entry."""
+        status, before = self.status, self.before
+        if status.part == before.part:
+            return "", False
+        if status.entries >= _MANY and different * 100 < status.entries:
+            return (f"{status.source}: {status.entries:,} entries and only {different:,} different "
+                    "ones; the list is broken where it is published or was copied", False)
+        shrunk = _shrunk(self.min_percent, different, before)
+        return (f"{status.source}: {shrunk}{_how_to_accept(status.id)}" if shrunk else ""), True
 
 
 def choose_file(source: ListSource, folder: Path, store: PartStore, old: ListStatus, *,
@@ -69,24 +86,27 @@ def choose_feed(source: ListSource, feed: Feed, fetched: Source, folder: FeedFol
     if found.error:
         return _kept(base, old, found.error, store,
                      _from_copy(source, feed, folder, store, name))
-    shrunk = "" if accepted else _shrunk(feed, found, old)
+    least = 0 if accepted or old.part == found.part else feed.min_percent
+    shrunk = _shrunk(least, found.entries, old)
     if shrunk:
-        kept = _kept(base, old, f"{name}: {shrunk}; look at it with `outbounds lists diff "
-                     f"{source.id}` and take it with `outbounds lists build --accept "
-                     f"{source.id}`", store)
+        kept = _kept(base, old, f"{name}: {shrunk}{_how_to_accept(source.id)}", store)
         return replace(kept, status=replace(kept.status, held_back=True))
-    folder.accept(fetched.path)
-    return _taken(replace(base, error=unfetched), old, found, state.good_at)
+    return replace(_taken(replace(base, error=unfetched), old, found, state.good_at),
+                   min_percent=least)
 
 
-def _shrunk(feed: Feed, found: Reading, old: ListStatus) -> str:
-    if feed.min_percent and not found.entries:
+def _shrunk(min_percent: int, entries: int, old: ListStatus) -> str:
+    if min_percent and not entries:
         return "it holds no entry at all"
-    if old.part and old.part != found.part and \
-            found.entries * 100 < old.entries * feed.min_percent:
-        return (f"it shrank to {found.entries} entries from {old.entries}, which is less than "
-                f"min_percent, {feed.min_percent} %, and is held back")
+    if old.part and entries * 100 < old.entries * min_percent:
+        return (f"it shrank to {entries:,} entries from {old.entries:,}, which is less than "
+                f"min_percent, {min_percent} %")
     return ""
+
+
+def _how_to_accept(list_id: str) -> str:
+    return (f"; look at it with `outbounds lists diff {list_id}` and take it with `outbounds "
+            f"lists build --accept {list_id}`")
 
 
 def _with_report(base: ListStatus, found: Reading, content: str) -> ListStatus:
@@ -96,7 +116,8 @@ def _with_report(base: ListStatus, found: Reading, content: str) -> ListStatus:
 
 
 def _taken(base: ListStatus, old: ListStatus, found: Reading, good_at: float) -> Chosen:
-    return Chosen(replace(base, part=found.part, entries=found.entries, good_at=good_at), old)
+    return Chosen(replace(base, part=found.part, entries=found.entries, good_at=good_at), old,
+                  found.part)
 
 
 def _kept(base: ListStatus, old: ListStatus, error: str, store: PartStore,
