@@ -1,111 +1,170 @@
-"""Destinations: making a host canonical, and looking it up in lists of two sizes."""
+"""Destinations: compiled lists of two sizes, compiling them, URL patterns, and Squid beside it."""
 
 from __future__ import annotations
 
-import gc
-import ipaddress
+import json
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from functools import partial
-from time import perf_counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from outbounds.core.denylist import Denylist
-from outbounds.core.destination import AddressGrant, AddressRules, Host, parse_host
-from outbounds.core.list_entry import Entry, Kind
-
-from .report import Report, Row, at_most, ratio
-from .running import resident
-from .turns import Measure, interleaved, microseconds
-
-SIZES = (10_000, 1_000_000)
-ASKED = 20_000
+from . import lists_hosts, lists_names, lists_squid, lists_worker
+from .report import OUT, Report, Row, at_most, ratio
+from .tools import Missing
+from .turns import interleaved
 
 METHOD = """\
-Lists of domains in memory, asked for names of four labels: "hit" for names below entries spread \
-over the list, "miss" for names that are not on it, {asked:,} different ones in turn. Memory is \
-what the process holds more after building the list. "new" hosts and addresses are seen for the \
-first time, others are remembered. {turns} turns, A B C A B C …"""
+{large:,} made-up names in the shapes of published lists, with {networks:,} networks, are parsed \
+from plain text and compiled by a process of its own. Another opens what came of it, and is asked \
+for hosts of one to five labels: "hit" for names on the list and below them, "miss" for others of \
+the same shapes, and addresses; {asked:,} different ones of each, {turns} turns, the two sizes \
+taking turns. Its memory is what it has more after 100,000 look-ups than before opening; private \
+is what it shares with nobody, while a second process serves from the same files, as workers do. \
+Patterns are asked for URLs that are all different. Squid loads names of which none is below \
+another, each with a leading dot, and is asked for one of them every 5 ms while it reloads; so is \
+this product while its compiled list is exchanged. In memory: a list of {memory:,} entries kept by \
+hand. "new" hosts and addresses are seen for the first time, others are remembered."""
 
 
 def run(quick: bool) -> Report:
-    turns = 2 if quick else 7
-    report = Report("lists", METHOD.format(asked=ASKED, turns=turns))
-    lists = {size: _built(size, report) for size in SIZES}
-    contenders: dict[str, Measure] = {}
-    for size, denylist in lists.items():
-        step = size // min(size, ASKED)
-        for what, name in (("hit", "www.{}"), ("miss", "cdn.other-{}")):
-            hosts = [parse_host(name.format(_name(number * step))) for number in range(
-                min(size, ASKED))]
-            contenders[f"match, {what}, {size:,} entries"] = microseconds(
-                partial(_match, denylist), hosts)
-    contenders |= _hosts() | _addresses()
-    found = interleaved(contenders, turns)
-    report.rows += [Row(name, "µs", figures, at_most(3.0) if name.startswith("match") else None)
-                    for name, figures in found.items()]
-    report.rows += [ratio(f"match, {what}, {SIZES[1]:,} ÷ {SIZES[0]:,} entries",
-                          found[f"match, {what}, {SIZES[1]:,} entries"],
-                          found[f"match, {what}, {SIZES[0]:,} entries"])
-                    for what in ("hit", "miss")]
+    large, squid, turns = (100_000, 20_000, 2) if quick else (10_000_000, 1_000_000, 7)
+    small, networks, patterns = 10_000, min(large, 100_000), 10_000
+    report = Report("lists", METHOD.format(
+        large=large, networks=networks, asked=lists_worker.ASKED, turns=turns,
+        memory=lists_hosts.IN_MEMORY))
+    OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="lists-", dir=OUT) as where:
+        folder = Path(where)
+        names = lists_names.names(large)
+        folders = _compiled(report, folder, names, lists_names.names(small), networks, patterns)
+        _asked(report, folders, names, large, small, turns)
+        _patterns(report, folders["patterns"], patterns, turns)
+        _beside_squid(report, squid, turns=1 if quick else 5)
+    contenders = lists_hosts.in_memory() | lists_hosts.hosts() | lists_hosts.address_rules()
+    report.rows += [Row(name, "µs", figures, at_most(3.0) if "in memory" in name else None)
+                    for name, figures in interleaved(contenders, turns).items()]
     return report
 
 
-def _match(denylist: Denylist, host: Host) -> object:
-    return denylist.match(host, 80, "http", "/page/one")
+# --- a worker -------------------------------------------------------------------------------------
+
+_WORKER = (sys.executable, "-P", "-m", lists_worker.__name__)
 
 
-def _name(number: int) -> str:
-    return f"shop-{number * 7919 % 10_000_019}.example.org"
+def _worker(*arguments: object) -> tuple[Any, float]:
+    """What it says, and the most memory it had, in MiB. Raises CalledProcessError."""
+    command = [*_WORKER, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return json.loads(said), used.ru_maxrss / 1024
 
 
-def _entries(size: int) -> Iterator[Entry]:
-    for number in range(size):
-        yield Entry(Kind.DOMAIN, _name(number), "bench", number + 1, "P-content")
+@contextmanager
+def _holding(*arguments: object) -> Iterator[None]:
+    """Another process has the same files open, as the other workers of a proxy do."""
+    with subprocess.Popen([*_WORKER, "hold", *map(str, arguments)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.stdin.close()
+            process.wait(30)
 
 
-def _built(size: int, report: Report) -> Denylist:
-    gc.collect()
-    before, started = _memory(), perf_counter()
-    denylist = Denylist.build(_entries(size))
-    report.rows.append(Row(f"build, {size:,} entries", "s", [perf_counter() - started]))
-    gc.collect()
-    after = _memory()
-    name = f"memory, {size:,} entries"
-    if before is None or after is None:
-        report.missing[name] = "needs /proc, as on Linux"
-    else:
-        report.rows.append(Row(name, "MiB", [(after - before) / 2**20]))
-    return denylist
+# --- the parts ------------------------------------------------------------------------------------
+
+def _compiled(report: Report, folder: Path, names: Path, few_names: Path, networks: int,
+              patterns: int) -> dict[str, str]:
+    """The folders of the generations: large, small, patterns."""
+    network_list, pattern_list = folder / "networks.txt", folder / "patterns.txt"
+    network_list.write_text("".join(f"{each}\n" for each in lists_names.networks(networks)))
+    pattern_list.write_text("".join(f"pattern {each}\n"
+                                    for each in lists_names.patterns(patterns)))
+    found = {}
+    for size, lists in (("large", (names, "domains", network_list, "netset")),
+                        ("small", (few_names, "domains")), ("patterns", (pattern_list, "rules"))):
+        started = time.perf_counter()
+        made, memory = _worker("compile", *lists, folder)
+        seconds = time.perf_counter() - started
+        found[size] = made["folder"]
+        if size == "large":
+            report.rows += [Row("compiling the large list, with parsing it", "s", [seconds],
+                                at_most(60.0)),
+                            Row("compiling the large list, most memory", "MiB", [memory],
+                                at_most(1.5 * 1024))]
+        elif size == "patterns":
+            report.rows.append(Row(f"compiling {patterns:,} patterns", "s", [seconds]))
+    on_disk = sum(path.stat().st_size for path in Path(found["large"]).iterdir())
+    report.rows.append(Row("compiled large list, on disk", "MiB", [on_disk / 2**20]))
+    return found
 
 
-def _memory() -> int | None:
-    return resident(os.getpid()) if os.path.exists("/proc/self/statm") else None
+def _asked(report: Report, folders: dict[str, str], names: Path, large: int, small: int,
+           turns: int) -> None:
+    with _holding(folders["large"], names, large):
+        found, _ = _worker("ask", folders["large"], folders["small"], names, large, turns)
+    memory, figures = found["memory"], found["figures"]
+    report.rows += [
+        Row("opening the large list", "ms", found["open"], at_most(50.0)),
+        Row("verifying it: every digest, in a thread", "s", [found["verify"]]),
+        Row("memory, private", "MiB", [memory["private"]], at_most(40.0)),
+        Row("memory, share of what is shared included", "MiB", [memory["pss"]]),
+        Row("memory, resident", "MiB", [memory["rss"]])]
+    for size, entries in (("large", large), ("small", small)):
+        for what in ("hit", "miss", "address"):
+            medians, slowest = zip(*figures[f"{size} {what}"], strict=True)
+            named = f"look-up, {what}, {entries:,} names"
+            report.rows.append(Row(named, "µs", medians,
+                                   at_most(5.0) if size == "large" else None))
+            if size == "large":
+                report.rows.append(Row(f"{named}, 99th percentile", "µs", slowest, at_most(20.0)))
+    for what in ("hit", "miss"):
+        of, to = ([median for median, _ in figures[f"{size} {what}"]]
+                  for size in ("large", "small"))
+        report.rows.append(ratio(f"look-up, {what}, {large:,} ÷ {small:,} names", of, to,
+                                 at_most(1.5)))
 
 
-def _hosts() -> dict[str, Measure]:
-    known = [f"www.shop-{number}.example" for number in range(1_000)] * 20
-    fresh = iter(range(10**9))
-    return {
-        "parse_host, known": microseconds(parse_host, known),
-        "parse_host, new name": microseconds(
-            lambda _: parse_host.__wrapped__(f"www.shop-{next(fresh)}.example"), range(ASKED)),
-        "parse_host, new name in another script": microseconds(
-            lambda _: parse_host.__wrapped__(f"bücher{next(fresh)}.example"), range(2_000)),
-        "parse_host, new address": microseconds(
-            lambda number: parse_host.__wrapped__(f"0x{0x5db80000 + number:x}"), range(ASKED)),
-    }
+def _patterns(report: Report, folder: str, count: int, turns: int) -> None:
+    found, _ = _worker("patterns", folder, turns)
+    medians, slowest = zip(*found["figures"], strict=True)
+    report.rows += [
+        Row(f"new URL against {count:,} patterns, its canonical form included", "µs", medians,
+            at_most(5.0)),
+        Row("new URL against patterns, 99th percentile", "µs", slowest),
+        Row("memory of the patterns, private", "MiB", [found["memory"]])]
 
 
-def _addresses() -> dict[str, Measure]:
-    known, new = (AddressRules(
-        own=frozenset({ipaddress.ip_address("192.0.2.1")}), own_ports=frozenset({8080}),
-        grants=(AddressGrant(ipaddress.ip_network("10.20.30.40/32"), frozenset({443}), "wiki"),))
-        for _ in range(2))
-    some = [ipaddress.ip_address(0x5DB80000 + number) for number in range(ASKED)]
-    fresh = iter(range(10**9))
-    return {
-        "address rules, known": microseconds(lambda address: known.refuses(address, 80), some),
-        "address rules, new (with making the address)": microseconds(
-            lambda _: new.refuses(ipaddress.IPv4Address(0x10000000 + next(fresh)), 80),
-            range(ASKED)),
-    }
+def _beside_squid(report: Report, size: int, turns: int) -> None:
+    listed = lists_names.apart(size)
+    # not below build: Squid gives up root, and must reach its files
+    folder = Path(tempfile.mkdtemp(prefix="outbounds-bench-"))
+    try:
+        squid = lists_squid.squid(folder / "squid", listed, turns)
+        ours = lists_squid.product(folder / "outbounds", listed, turns)
+    except Missing as missing:
+        report.missing["beside Squid"] = str(missing)
+        return
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for what, unit, scale in (("ready", "s", 1.0), ("memory", "MiB", 1.0), ("gap", "ms", 1e3)):
+        meaning = {"ready": "from start to the first reply", "memory": "share of memory",
+                   "gap": "longest time without a reply while the list is exchanged"}[what]
+        theirs, own = getattr(squid, what), getattr(ours, what)
+        report.rows += [Row(f"{size:,} names, {meaning}, Squid", unit, [theirs * scale]),
+                        Row(f"{size:,} names, {meaning}, outbounds serve", unit, [own * scale]),
+                        Row(f"{size:,} names, {meaning}, Squid ÷ outbounds serve", "×",
+                            [theirs / own])]
