@@ -123,7 +123,8 @@ MATCHES = [
     ("u.example", 80, "http", "/\\private", {7}),
     ("u.example", 80, "http", "/x%5c..%5cprivate", {7}),
     ("u.example", 80, "http", "private", {7}),
-    ("u.example", 80, "http", "/private#/../x", {7}),
+    ("u.example", 80, "http", "/private#x", {7}),
+    ("u.example", 80, "http", "/private#/../x", {7, 8, 14, 15}),  # it may be read as /x
     ("u.example", 80, "http", "/private/..", set()),
     ("u.example", 80, "http", "/public?/../private", set()),
     ("u.example", 80, "http", "/%zzprivate", set()),

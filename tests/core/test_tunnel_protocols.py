@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbounds.core.case import Case
+from outbounds.core.rules import Grant
 from outbounds.core.tunnel_protocols import (
     MAX_CLIENT,
     MAX_GREETING,
@@ -215,7 +216,7 @@ def test_a_request_line(octets: bytes, answer: bool | None) -> None:
     assert request_line(octets) is answer
 
 
-def case(*grants: object) -> Case:
+def case(*grants: Grant) -> Case:
     refused = {"smtp": "P-spam", "ssh": "P-probe"}
     policy = replace(POLICY, protocol=replace(POLICY.protocol, refused_in_tunnels=refused),
                      grants=grants)

@@ -8,8 +8,9 @@ Before they are compared, paths are made canonical on both sides, following the 
 Google Safe Browsing (v4, "URLs and Hashing"), so that /%61dmin, /./admin, //admin and /%2561dmin
 cannot dodge /admin: the fragment goes, percent-encoding is undone until none is left, dot segments
 are resolved (RFC 3986 section 5.2.4), slashes in a row become one, and a backslash counts as a
-slash, which is how some servers read it. Letters keep their case; only servers know whether it
-matters. Bytes are compared, so that é and %C3%A9 are one.
+slash, which is how some servers read it. A number sign that was encoded is written %23, because a
+bare one begins a fragment. Letters keep their case; only servers know whether it matters. Bytes are
+compared, so that é and %C3%A9 are one.
 """
 
 from __future__ import annotations
@@ -39,17 +40,35 @@ def _unescape(text: bytes) -> bytes | None:
 
 
 def canonical_path(path: str) -> bytes | None:
-    """Path and query of a URL as they are compared; None if it has more than 8 layers of encoding.
+    """Path and query of a URL as they are compared; None if it could be read as two places.
 
-    A caller takes None for a match: such a path is written to hide what it is.
+    That is a path with more than 8 layers of encoding, and one with dot segments or empty ones
+    behind an encoded question mark, or behind a number sign that does not belong into a request:
+    servers disagree whether the path ends there. A caller takes None for a match: such a path is
+    written to hide what it is. The result is its own canonical form.
     """
-    raw, question, query = path.partition("#")[0].partition("?")
+    target, number_sign, rest = path.partition("#")
+    raw, question, query = target.partition("?")
     plain = _unescape(raw.encode("utf-8", "surrogateescape"))
     plain_query = _unescape(query.encode("utf-8", "surrogateescape"))
     if plain is None or plain_query is None:
         return None
+    first, encoded_question, second = plain.partition(b"?")
+    resolved = _resolved(plain)
+    if encoded_question and resolved != _resolved(first) + b"?" + second:
+        return None
+    if number_sign and not question:
+        whole = canonical_path(f"{target}%23{rest}")
+        if whole is None or not whole.startswith(resolved):
+            return None
+    found = resolved + (b"?" + plain_query if question else b"")
+    return found.replace(b"#", b"%23")  # a bare one would be taken for a fragment again
+
+
+def _resolved(path: bytes) -> bytes:
+    """Without dot segments and empty ones."""
     kept: list[bytes] = []
-    segments = _SLASHES.sub(b"/", plain).split(b"/")
+    segments = _SLASHES.sub(b"/", path).split(b"/")
     for segment in segments:
         if segment == b"..":
             del kept[-1:]
@@ -57,7 +76,7 @@ def canonical_path(path: str) -> bytes | None:
             kept.append(segment)
     if segments[-1] in (b"", b".", b".."):
         kept.append(b"")  # they all name the directory
-    return b"/" + b"/".join(kept) + (b"?" + plain_query if question else b"")
+    return b"/" + b"/".join(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +117,8 @@ def parse_url_prefix(text: str) -> UrlPrefix:
         raise ValueError(f"port {parts['port']} does not exist")
     path = canonical_path(parts["path"])
     if path is None:
-        raise ValueError(f"it has more than {MAX_ROUNDS} layers of percent-encoding")
+        raise ValueError(f"it has more than {MAX_ROUNDS} layers of percent-encoding, "
+                         "or dot segments behind an encoded question mark")
     if path == b"/":
         raise ValueError("its path is all of the host, and tunnels would still get through")
     return UrlPrefix((parts["scheme"] or "").lower(), host, port, path)
