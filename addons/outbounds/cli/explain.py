@@ -29,6 +29,8 @@ from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
 from ..identity.accounts_file import AccountsFileError
 from ..identity.htpasswd import HtpasswdError
+from ..lists.compiled import BadGeneration
+from ..lists.in_force import with_lists_in_force
 from ..proxy.gate import Gate
 from ..proxy.metrics import Metrics
 from ..proxy.own_addresses import own_addresses
@@ -58,10 +60,10 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
     the request inside. Without inspection nothing inside can be judged.
     """
     try:
-        settings = read_settings(config_dir)
+        settings = with_lists_in_force(read_settings(config_dir))
         account = named_account(settings, name)
         requests = list(_requests(url, account, user_agent, method.upper()))
-    except (SettingsError, AccountsFileError, HtpasswdError) as error:
+    except (SettingsError, AccountsFileError, HtpasswdError, BadGeneration) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
     except ValueError as error:

@@ -97,6 +97,10 @@ class Metrics:
         self.list_stale = Gauge(
             "outbounds_list_stale", "1 while a list is older than its max_age.", ("list",),
             registry=registry)
+        self.policy_waiting = Gauge(
+            "outbounds_policy_waiting",
+            "1 while a changed configuration waits for one of its lists to be built.",
+            registry=registry)
         self.list_swaps = Counter(
             "outbounds_list_swaps", "Changes of the compiled lists in force, by result.",
             ("result",), registry=registry)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from ..identity.htpasswd import HtpasswdError
@@ -29,9 +29,12 @@ def read_settings(config_dir: Path) -> Settings:
 
 
 class Reloader:
-    """Watches the files of `settings` and calls `adopt` with what they say after a change."""
+    """Watches the files of `settings` and calls `adopt` with what they say after a change.
 
-    def __init__(self, settings: Settings, adopt: Callable[[Settings], None],
+    `adopt` returns whether the settings are in force, or wait for a list to be built.
+    """
+
+    def __init__(self, settings: Settings, adopt: Callable[[Settings], Awaitable[bool]],
                  metrics: Metrics) -> None:
         self._folder = settings.folder
         self._files: Iterable[Path] = settings.files
@@ -62,7 +65,7 @@ class Reloader:
         try:
             # in a thread: reading YAML takes about 0.1 s, and requests must not wait for it
             settings = await asyncio.to_thread(read_settings, self._folder)
-            self._adopt(settings)
+            in_force = await self._adopt(settings)
         except (SettingsError, HtpasswdError) as error:
             if isinstance(error, SettingsError):
                 self._files = error.files or self._files
@@ -75,7 +78,7 @@ class Reloader:
         self._files, self._stale_at = settings.files, settings.stale_at
         self._metrics.reload_failed.set(0)
         self._metrics.reloads.labels("done").inc()
-        if settings.policy.version != self._version:
+        if in_force and settings.policy.version != self._version:
             logger.info("Policy %s is in force; before it was %s.",
                         settings.policy.version[:12], self._version[:12])
         self._version = settings.policy.version

@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from mitmproxy import connection, ctx, http
+from mitmproxy import ctx, http
 
 from .. import __version__
 from ..core.account import Account
-from ..core.destination import BadHost, parse_host
 from ..core.verdict import Kind, refuse
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
@@ -31,14 +29,16 @@ from ..identity.verifier import Identifier
 from ..resolver import Resolver
 from ..settings import Settings
 from ..stores.memory import MemoryStore
-from .clients import ClientConnection, Clients
-from .dial import DialRefused, Permission, VettedGetaddrinfo, permit
+from .approvals import Approvals
+from .clients import Clients
+from .dial import VettedGetaddrinfo
 from .dispatch import leave_out_idle_updates
 from .exchanges import Exchanges
 from .gate import Gate
 from .http1_guard import HeadLimits
 from .identification import htpasswd_of, make_identifier
 from .install import install
+from .list_keeper import ListKeeper
 from .metrics import Metrics
 from .modes import unjudged_mode
 from .own_addresses import own_addresses
@@ -76,8 +76,10 @@ class Service:
         self.runtime: Runtime | None = None
         self._collector: CollectorProcess | None = None
         self._evidence: EvidenceClient | None = None
+        self._keeper: ListKeeper | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_metrics: Callable[[], None] | None = None
+        self.approvals: Approvals
         self.exchanges: Exchanges
         self.tunnels: Tunnels
         self.identifier: Identifier
@@ -112,7 +114,7 @@ class Service:
         leave_out_idle_updates(ctx.master.addons)
         self._assemble()
         VettedGetaddrinfo(asyncio.get_running_loop(), self.resolver,
-                          self._dial_refused).install(asyncio.get_running_loop())
+                          self.approvals.refused).install(asyncio.get_running_loop())
 
     def _assemble(self) -> None:
         settings, metrics = self.settings, self.metrics
@@ -128,6 +130,7 @@ class Service:
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, MemoryStore(), metrics)
         self.runtime = Runtime(settings, gate, recorder, self.replies,
                                RouteFields(settings.forged_headers), self.clients, metrics)
+        self.approvals = Approvals(self.runtime)
         self.exchanges = Exchanges(self.runtime)
         self.tunnels = Tunnels(self.runtime, self.exchanges)
         metrics.set_policy(settings.policy.version)
@@ -144,7 +147,8 @@ class Service:
         if strange := unjudged_mode(ctx.options.mode):
             raise StartError(f"mitmproxy's mode {strange!r} is not enforced; run Outbounds with "
                              "regular and socks5 only")
-        self._adopt(settings)
+        keeper = self._keeper = ListKeeper(settings, self._adopt, self.metrics)
+        self._adopt(await keeper.complete())
         if settings.evidence.collector == "spawn":
             self._collector = CollectorProcess(
                 settings.evidence.directory, settings.evidence.socket,
@@ -164,10 +168,11 @@ class Service:
             raise StartError(f"{settings.folder}/outbounds.yaml: metrics: cannot listen on "
                              f"{place.host}:{place.port}: {error.strerror}; choose a free port "
                              "(0 takes any)") from error
-        reloader = Reloader(settings, self._adopt, self.metrics)
+        reloader = Reloader(settings, keeper.adopt, self.metrics)
         self._tasks = [
             asyncio.create_task(self.identifier.watch(), name="watch accounts"),
             asyncio.create_task(reloader.watch(), name="watch config"),
+            asyncio.create_task(keeper.watch(), name="watch lists"),
         ]
         if not self.accounts.count() and not settings.identity.htpasswd:
             logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
@@ -187,6 +192,8 @@ class Service:
         self.stopping = True
         for task in self._tasks:
             task.cancel()
+        if self._keeper is not None:
+            await self._keeper.stop()
         for client in self.clients:
             self.tunnels.close(client, reason="the proxy stopped")
             self.exchanges.abandon(client, "the proxy stopped")
@@ -234,8 +241,9 @@ class Service:
         runtime.gate.policy = settings.policy
         runtime.route_fields = RouteFields(settings.forged_headers)
         self.metrics.set_policy(settings.policy.version)
-        for warning in settings.warnings:
-            logger.warning("%s", warning)
+        if settings.warnings != old.warnings or runtime.starting:
+            for warning in settings.warnings:
+                logger.warning("%s", warning)
 
     def _change_identifier(self, identifier: Identifier) -> None:
         assert self.runtime is not None
@@ -263,28 +271,6 @@ class Service:
                     rule_ruleset=verdict.control).id
         return self.replies.refusal(verdict, record_id, connect=flow.request.method == "CONNECT",
                                     ).to_response(head=flow.request.method == "HEAD")
-
-    def permit(self, server: connection.Server, client: ClientConnection) -> None:
-        """Allow mitmproxy's dial that follows in this task. Raises DialRefused."""
-        assert self.runtime is not None and server.address is not None
-        host, port = server.address[0], server.address[1]
-        account = client.approved.get((host, port))
-        try:
-            if account is None:
-                raise DialRefused("nobody approved this connection", "unapproved-dial")
-            try:
-                name = parse_host(host)
-            except BadHost as error:
-                raise DialRefused(str(error), "bad-host") from None
-            permit(Permission(name, port, account, self.runtime.gate.policy, time.time(),
-                              client.id))
-        except DialRefused as refused:
-            self.metrics.dial_refusals.labels(refused.rule).inc()
-            raise
-
-    def _dial_refused(self, permission: Permission, refused: DialRefused) -> None:
-        self.metrics.dial_refusals.labels(refused.rule).inc()
-        self.clients.get(permission.client).dial_refused = str(refused)
 
     def _account_changed(self, account: Account | None, account_id: str) -> None:
         """An account was changed: close what is open for it if it may no longer use the service."""
