@@ -272,6 +272,18 @@ def test_a_bad_copy_does_not_replace_the_good_one_even_if_the_parts_are_lost(
     assert house.denied(["host7.example"]) == {"host7.example": ["malware:8"]}
 
 
+def test_copies_of_feeds_that_are_no_more_are_deleted(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.feed("malware")
+    house.feed("other")
+    house.downloaded("malware", TEN, NOW)
+    house.downloaded("other", TEN, NOW)
+    house.build()
+    del house.sources["other"]
+    house.build()
+    assert [folder.name for folder in house.places.feeds.iterdir()] == ["malware"]
+
+
 # --- crashes --------------------------------------------------------------------------------------
 
 

@@ -104,7 +104,7 @@ def parse_target(text: str) -> Target:
         try:
             return Target(parse_host(text))
         except BadHost:
-            if ":" not in text:
+            if ":" not in text and "/" not in text:
                 raise
     parts = urlsplit(text if "://" in text else f"//{text}")
     if parts.scheme not in ("", "http", "https") or not parts.hostname:

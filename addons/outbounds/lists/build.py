@@ -12,8 +12,8 @@ all that it names is on disk. In this order:
 5. `current` names the new generation;
 6. `status.json` says how each list stands. A build that is killed before is one that never was;
    the next one finds its parts and its generation and is done at once;
-7. parts and generations that nobody names any more are deleted. The generation before stays for
-   ten minutes, because another worker may be opening it at this moment.
+7. parts, copies and generations that nobody names any more are deleted. The generation before
+   stays for ten minutes, because another worker may be opening it at this moment.
 """
 
 from __future__ import annotations
@@ -184,3 +184,7 @@ def _sweep(places: Places, store: PartStore, status: Status) -> None:
                 former and time.time() - folder.stat().st_mtime < KEPT_FOR):
             continue
         shutil.rmtree(folder, ignore_errors=True)
+    named = {each.id for each in status.lists}
+    for folder in places.feeds.iterdir():
+        if status.built_at and folder.name not in named:
+            shutil.rmtree(folder, ignore_errors=True)

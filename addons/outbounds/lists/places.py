@@ -56,13 +56,17 @@ class Places:
     def lock(self) -> Path:
         return self.root / "build.lock"
 
+    @property
+    def feeds(self) -> Path:
+        return self.root / "feeds"
+
     def feed(self, list_id: str) -> Path:
-        return self.root / "feeds" / list_id
+        return self.feeds / list_id
 
     def make(self) -> None:
         """Create the folders. They are for this user alone: a list that others may write would be
         a hole in it. Raises OSError."""
-        for folder in (self.root, self.root / "feeds", self.parts, self.generations):
+        for folder in (self.root, self.feeds, self.parts, self.generations):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def version(self) -> str:

@@ -84,15 +84,21 @@ def choose_feed(source: ListSource, feed: Feed, fetched: Source, folder: FeedFol
                        again=again, progress=progress)
     base = _with_report(base, found, state.sha256)
     if found.error:
-        return _kept(base, old, found.error, store,
+        return _kept(base, old, _both(unfetched, found.error), store,
                      _from_copy(source, feed, folder, store, name))
     least = 0 if accepted or old.part == found.part else feed.min_percent
     shrunk = _shrunk(least, found.entries, old)
     if shrunk:
-        kept = _kept(base, old, f"{name}: {shrunk}{_how_to_accept(source.id)}", store)
+        kept = _kept(base, old, _both(
+            unfetched, f"{name}: {shrunk}{_how_to_accept(source.id)}"), store)
         return replace(kept, status=replace(kept.status, held_back=True))
     return replace(_taken(replace(base, error=unfetched), old, found, state.good_at),
                    min_percent=least)
+
+
+def _both(unfetched: str, unusable: str) -> str:
+    """A copy that was bad when it came does not become good because the next one did not come."""
+    return f"{unfetched}; and of the last one that came: {unusable}" if unfetched else unusable
 
 
 def _shrunk(min_percent: int, entries: int, old: ListStatus) -> str:

@@ -60,6 +60,7 @@ def due_at(feed: Feed, state: FeedState) -> float:
 async def _asked(feed: Feed, folder: FeedFolder, fetcher: Fetcher, state: FeedState,
                  held: Path | None, progress: Callable[[int, int], None]) -> FeedState:
     folder.write(state)  # makes the folder, and finds out now whether it can be written
+    folder.download.unlink(missing_ok=True)  # what a killed build had of it
     try:
         answer = await fetcher.fetch(
             feed.url, folder.download, max_octets=int(feed.max_size), progress=progress,
