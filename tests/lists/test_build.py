@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from building import House
 
+from outbounds.core.list_entry import Entry
 from outbounds.lists import build as building
+from outbounds.lists import part_store
 from outbounds.lists.build_lock import BuildRunning, build_lock
 from outbounds.lists.status import Status, read_status
 
@@ -86,6 +89,28 @@ def test_a_bad_list_keeps_its_last_good_copy_and_the_others_go_on(tmp_path: Path
     house.write("one", "d.example\n")
     assert house.build().faults == ()
     assert house.denied(["d.example"]) == {"d.example": ["one:1"]}
+
+
+def test_a_fault_of_a_reader_is_that_lists_alone(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path, one="a.example\n", two="b.example\n")
+    house.build()
+    path = house.write("one", "c.example\n")
+    house.write("two", "d.example\n")
+    honest = part_store.ListReader.__iter__
+
+    def faulty(reader: part_store.ListReader) -> Iterator[Entry]:
+        for entry in honest(reader):
+            if entry.value == "c.example":
+                raise KeyError("oops")
+            yield entry
+    monkeypatch.setattr(part_store.ListReader, "__iter__", faulty)
+    one, two = house.build().lists
+    assert one.error == (f"{path}: reading it failed through a fault of this product (KeyError: "
+                         "'oops'); please report it")
+    assert two.error == ""
+    assert house.denied(["a.example", "d.example"]) == {
+        "a.example": ["one:1"], "d.example": ["two:1"]}
 
 
 def test_a_list_that_never_was_good_is_missing(tmp_path: Path) -> None:

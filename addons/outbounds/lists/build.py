@@ -137,12 +137,12 @@ def _compile(places: Places, store: PartStore, chosen: dict[str, Chosen],
         different = Generation.open(folder, {}).lists
         objections = {list_id: chosen[list_id].objection(different[list_id]) for list_id in parts
                       if statuses[list_id] is chosen[list_id].status}
-        for list_id, (error, acceptable) in objections.items():
-            if error:
+        for list_id, (why, acceptable) in objections.items():
+            if why:
                 statuses[list_id] = replace(
-                    _stepped_back(statuses[list_id], chosen[list_id].before, store, error),
+                    _stepped_back(statuses[list_id], chosen[list_id].before, store, why),
                     held_back=acceptable)
-        if not any(error for error, _ in objections.values()):
+        if not any(why for why, _ in objections.values()):
             return folder.name, tuple(
                 replace(status, entries=different.get(list_id, 0))
                 for list_id, status in statuses.items())

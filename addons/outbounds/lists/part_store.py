@@ -63,15 +63,20 @@ class PartStore:
         known = None if again else self._known(stem)
         if known is not None:
             return known
+        part, problem, entries = f"{stem}.part", "", 0
         try:
             reader = ListReader(source, name, format, max_octets=max_octets)
         except BadList as error:
             return Reading(format, error=str(error))
-        part, problem, entries = f"{stem}.part", "", 0
         try:
             entries = write_part(self.path(part), _counted(reader, progress))
         except BadList as error:
             part, problem = "", str(error)
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError,
+                ValueError) as fault:
+            # a fault of a reader must not keep the other lists from being brought up to date
+            part, problem = "", (f"{name}: reading it failed through a fault of this product "
+                                 f"({type(fault).__name__}: {fault}); please report it")
         report = reader.report
         found = Reading(
             report.format, report.lines, entries, report.rejected, report.unsupported,
