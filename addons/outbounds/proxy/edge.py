@@ -84,6 +84,8 @@ def _names(flow: http.HTTPFlow, way: Way) -> tuple[Name, ...]:
     names = [_name("Host", value) for value in hosts]
     if request.authority and not way.opens_tunnel:
         names.append(_name(":authority", request.authority))
+    if request.is_http2 and not names:  # RFC 9113 section 8.3.1; HTTP/1 is seen to by http1_guard
+        raise Malformed("The request has neither :authority nor Host.")
     if way is Way.INSPECTED and flow.client_conn.sni:
         names.append(_name("SNI", flow.client_conn.sni))
     return tuple(names)

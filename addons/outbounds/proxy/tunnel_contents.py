@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 
 from mitmproxy import connection, exceptions
+from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import modes, tls
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode, HttpStream
@@ -31,6 +32,7 @@ from .tunnel_watch import MAX_CLIENT_HELLO, TunnelSeen, TunnelWatch
 # why a tunnel whose beginning cannot be judged is closed
 FLAWS = {
     Kind.HEAD_TIMEOUT: "The request in the tunnel took too long to begin.",
+    Kind.MALFORMED: "The TLS in the tunnel does not begin with a ClientHello.",
     Kind.HEAD_TOO_LARGE: f"The ClientHello in the tunnel is longer than {MAX_CLIENT_HELLO} octets.",
 }
 
@@ -94,6 +96,8 @@ class TunnelContents:
         try:
             hello = parse_client_hello(data)
         except ValueError:
+            if not starts_like_tls_record(data):  # mitmproxy would take it for raw octets
+                nextlayer.layer = HttpLayer(context, HTTPMode.transparent)
             return
         if hello is None and len(data) < MAX_CLIENT_HELLO:
             raise exceptions.AddonHalt

@@ -29,7 +29,7 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 from ..core.tunnel_protocols import Opening
 from ..core.verdict import Kind
 from . import held_reading
-from .first_octets import First, recognise
+from .first_octets import First, recognise, server_name
 
 PATIENCE = 3.0  # seconds
 
@@ -128,17 +128,18 @@ class TunnelWatch(layer.Layer):
         first = recognise(data, server_spoke=False)
         if first is First.TLS_YET:
             return True
-        hello = None
         if first is First.TLS:
+            seen = TunnelSeen(self.context.client)
             try:
                 hello = parse_client_hello(data)
-            except ValueError:
-                first = First.OTHER  # not TLS after all: octets like any other
-        if first is First.TLS:
-            if hello is None and len(data) < MAX_CLIENT_HELLO:
-                return True
-            seen = TunnelSeen(self.context.client, hello.sni or "" if hello else "",
-                              flaw=None if hello else Kind.HEAD_TOO_LARGE)
+                if hello is None and len(data) < MAX_CLIENT_HELLO:
+                    return True
+                if hello is None:
+                    seen.flaw = Kind.HEAD_TOO_LARGE
+                else:
+                    seen.sni = server_name(hello)
+            except Exception:  # whatever the parser stumbles over, nobody knows the server's name
+                seen.flaw = Kind.MALFORMED
             if (seen.sni or seen.flaw) and not (yield from self._ask(seen)):
                 return False
         self._maybe_hello = False
