@@ -19,6 +19,7 @@ from outbounds.lists.compiled import (
     compile_lists,
     generation,
     manifest,
+    origins,
     verify,
     write_part,
 )
@@ -184,6 +185,41 @@ def test_a_part_that_was_cut_off(tmp_path: Path, share: float) -> None:
     with pytest.raises(CompileError) as error:
         compile_lists({"t": path}, tmp_path / "generations")
     assert error.value.list_id == "t"
+
+
+@settings(max_examples=100, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_in_a_part(tmp_path: Path, place: float, bit: int) -> None:
+    path = tmp_path / "t.part"
+    write_part(path, entries())
+    octets = bytearray(path.read_bytes())
+    octets[int(place * len(octets))] ^= 1 << bit
+    path.write_bytes(octets)
+    with pytest.raises(BadPart):
+        Part(path)
+
+
+def test_a_list_whose_entries_have_too_little_in_common(tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origins, "MAX_ORIGINS", 20)
+    for name, count in (("few", 20), ("many", 21)):
+        write_part(tmp_path / name, (
+            Entry(Kind.HOST, "a.example", number, labels=(f"label-{number}",))
+            for number in range(1, count + 1)))
+    with pytest.raises(CompileError, match=r"^many: its entries have more than 20 different sets"):
+        compile_lists({"few": tmp_path / "few", "many": tmp_path / "many"}, tmp_path / "new")
+    assert compile_lists({"few": tmp_path / "few"}, tmp_path / "new").is_dir()
+
+
+def test_progress_reaches_its_end(tmp_path: Path) -> None:
+    said: dict[str, tuple[int, int]] = {}
+    write_part(tmp_path / "t.part", entries())
+    compile_lists({"t": tmp_path / "t.part"}, tmp_path / "generations",
+                  lambda what, done, of: said.update({what: (done, of)}))
+    assert said["sorting names"] == said["numbering names"] == (2, 2)
+    assert said["networks"] == (4, 4)
+    assert said["URLs"] == said["patterns"] == (1, 1)
 
 
 def test_a_part_of_many_blocks_comes_back(tmp_path: Path) -> None:

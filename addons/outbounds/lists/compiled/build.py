@@ -17,7 +17,7 @@ from ...core.list_entry import Kind
 from . import names, networks, patterns, urls
 from .faults import BadGeneration, CompileError
 from .generation import FILES, Generation, verify
-from .manifest import FORMAT, Manifest, digest, mark, sync, version_of, write
+from .manifest import FORMAT, Manifest, mark, sync, version_of, write
 from .origins import LINE_BITS, Origins
 from .part import BadPart, Part
 from .rows import counted, once
@@ -45,7 +45,7 @@ def compile_lists(parts: Mapping[str, Path], generations: Path,
     opened = {list_id: _open(list_id, parts[list_id]) for list_id in sorted(parts)}
     engine = patterns.engine() if any(Kind.PATTERN in part.kinds for part in opened.values()) \
         else ""
-    digests = {list_id: digest(parts[list_id]) for list_id in opened}
+    digests = {list_id: part.sha256 for list_id, part in opened.items()}
     folder = generations / version_of(digests, engine)
     if folder.exists() and _whole(folder):
         return folder

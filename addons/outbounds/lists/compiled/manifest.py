@@ -105,7 +105,7 @@ def read(folder: Path, needed: Iterable[str]) -> Manifest:
         if found != FORMAT:
             raise BadGeneration(path, f"its format is {found}, and this program reads {FORMAT}")
         manifest = msgspec.json.decode(octets, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadGeneration(path, f"it is no manifest ({error})") from None
     if manifest.byteorder != sys.byteorder:
         raise BadGeneration(path, f"it was compiled on a {manifest.byteorder}-endian machine")

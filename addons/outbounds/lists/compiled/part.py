@@ -5,12 +5,15 @@ and a MessagePack array, so that neither writing nor reading holds more than a f
 million names are read at the speed of C. Within one kind, effect, labels and scope the order is
 that of the list. The octets depend on the entries alone.
 
-The last block says how many entries there are: without it the part was cut off, and is not used.
+The last block says how many entries there are, and has the digest of everything before it: a part
+that was cut off or damaged is not used.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import sys
 import tempfile
 from array import array
@@ -29,7 +32,7 @@ from .origins import Common
 
 _MAGIC = f"outbounds list part 1 {sys.byteorder}\n".encode()
 _MANY = 32_768  # entries of a block
-_MAX_BLOCK = 1 << 30
+_LENGTH = struct.Struct("<I")  # before each block, in octets
 
 
 class Block(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -41,7 +44,10 @@ class Block(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 class _End(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """`sha256` is the hex digest of all octets before this block, and of `kinds`."""
+
     kinds: dict[Kind, int]
+    sha256: str
 
 
 class Url(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +93,7 @@ _TYPES: dict[Kind, Any] = {
     Kind.PORT: list[int], Kind.SCHEME: list[str], Kind.URL: list[Url], Kind.PATTERN: list[bytes]}
 _DECODERS = {kind: msgspec.msgpack.Decoder(what) for kind, what in _TYPES.items()}
 _BLOCKS = msgspec.msgpack.Decoder(Block)
+_ENDS = msgspec.msgpack.Decoder(_End)
 
 
 @dataclass(slots=True)
@@ -119,8 +126,30 @@ def write_part(path: Path, entries: Iterable[Entry]) -> int:
     return count
 
 
+class _Writer:
+    """Puts blocks into a file and hashes what it writes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._sha = hashlib.sha256()
+        self._write(_MAGIC)
+
+    def put(self, block: msgspec.Struct) -> None:
+        octets = msgspec.msgpack.encode(block)
+        self._write(_LENGTH.pack(len(octets)))
+        self._write(octets)
+
+    def end(self, kinds: dict[Kind, int]) -> None:
+        self._sha.update(msgspec.msgpack.encode(kinds))
+        self.put(_End(kinds, self._sha.hexdigest()))
+
+    def _write(self, octets: bytes) -> None:
+        self._sha.update(octets)
+        self._file.write(octets)
+
+
 def _write(file: BinaryIO, entries: Iterable[Entry]) -> int:
-    file.write(_MAGIC)
+    writer = _Writer(file)
     pending: dict[tuple[Kind, Effect, tuple[str, ...], Scope], _Pending] = {}
     kinds: Counter[Kind] = Counter()
     last: tuple[object, ...] = ()
@@ -136,83 +165,68 @@ def _write(file: BinaryIO, entries: Iterable[Entry]) -> int:
         current.values.append(value)
         current.lines.append(line)
         if len(current.values) >= _MANY:
-            kinds[kind] += _flush(file, current)
+            kinds[kind] += _flush(writer, current)
     for each in pending.values():
-        kinds[each.common.kind] += _flush(file, each)
-    _put(file, _End({kind: kinds[kind] for kind in Kind if kinds[kind]}))
+        kinds[each.common.kind] += _flush(writer, each)
+    writer.end({kind: kinds[kind] for kind in Kind if kinds[kind]})
     return kinds.total()
 
 
-def _flush(file: BinaryIO, pending: _Pending) -> int:
+def _flush(writer: _Writer, pending: _Pending) -> int:
     count = len(pending.values)
     if count:
         values = msgspec.msgpack.encode(_packed(pending.common.kind, pending.values))
-        _put(file, Block(pending.common, pending.lines.tobytes(), msgspec.Raw(values)))
+        writer.put(Block(pending.common, pending.lines.tobytes(), msgspec.Raw(values)))
         pending.values = []
         pending.lines = array("I")
     return count
 
 
-def _put(file: BinaryIO, block: msgspec.Struct) -> None:
-    octets = msgspec.msgpack.encode(block)
-    file.write(len(octets).to_bytes(4, "little"))
-    file.write(octets)
-
-
 class Part:
-    """Reads a part. `kinds` counts its entries by kind, repeated ones included.
+    """Reads a part that is whole. `kinds` counts its entries by kind, repeated ones included;
+    `sha256` is the hex digest of its content.
 
-    Raises BadPart when made, if the end of the file is not that of a part, and while it is read;
-    OSError.
+    Raises BadPart when made, if a single octet is not what was written; OSError.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.kinds: dict[Kind, int] = {}
-        for _ in self._blocks(skip=True):
-            pass  # to the end, which tells the kinds
+        sha = hashlib.sha256(_MAGIC)
+        end = b""
+        for octets in self._blocks():
+            if end:
+                sha.update(_LENGTH.pack(len(end)))
+                sha.update(end)
+            end = octets
+        try:
+            last = _ENDS.decode(end)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise BadPart(f"{path}: it is cut off; its end is missing") from None
+        self.kinds, self.sha256 = last.kinds, last.sha256
+        sha.update(msgspec.msgpack.encode(self.kinds))
+        if sha.hexdigest() != self.sha256:
+            raise BadPart(f"{path}: its SHA-256 is not the one at its end, so it is damaged")
 
     def read(self, *wanted: Kind) -> Iterator[tuple[Common, array[int], list[Any]]]:
         """What entries have in common, their lines and their values, block by block."""
         if not any(kind in self.kinds for kind in wanted):
             return
-        for block in self._blocks():
-            if block.common.kind not in wanted:
-                continue
-            lines = array("I")
-            try:
+        blocks = self._blocks()
+        octets = next(blocks)
+        for following in blocks:  # so that the last, which is no block of entries, is left out
+            block, octets = _BLOCKS.decode(octets), following
+            if block.common.kind in wanted:
+                lines = array("I")
                 lines.frombytes(block.lines)
-                values = _DECODERS[block.common.kind].decode(block.values)
-            except ValueError as error:
-                raise BadPart(f"{self._path}: a damaged block ({error})") from None
-            if len(lines) != len(values):
-                raise BadPart(f"{self._path}: a block with {len(lines)} lines for {len(values)} "
-                              "values")
-            yield block.common, lines, values
+                yield block.common, lines, _DECODERS[block.common.kind].decode(block.values)
 
-    def _blocks(self, *, skip: bool = False) -> Iterator[Block]:
+    def _blocks(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise BadPart(f"{self._path}: not a part of this version, or of another machine")
             total = os.fstat(file.fileno()).st_size
-            while True:
-                length = int.from_bytes(file.read(4), "little")
-                at = file.tell()
-                if not 0 < length <= _MAX_BLOCK or at + length > total:
+            while (at := file.tell()) < total:
+                length = int.from_bytes(file.read(_LENGTH.size), "little")
+                if at + _LENGTH.size + length > total:
                     raise BadPart(f"{self._path}: it is cut off after {at} octets")
-                if at + length == total:
-                    self.kinds = self._end(file.read(length))
-                    return
-                if skip:
-                    file.seek(length, os.SEEK_CUR)
-                    continue
-                try:
-                    yield _BLOCKS.decode(file.read(length))
-                except msgspec.DecodeError as error:
-                    raise BadPart(f"{self._path}: a damaged block ({error})") from None
-
-    def _end(self, octets: bytes) -> dict[Kind, int]:
-        try:
-            return msgspec.msgpack.decode(octets, type=_End).kinds
-        except msgspec.DecodeError:
-            raise BadPart(f"{self._path}: it is cut off; its end is missing") from None
+                yield file.read(length)
