@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from outbounds.cli import main
+from outbounds.cli.list_naming import complete_list
 from outbounds.lists.build_lock import build_lock
 from outbounds.lists.places import Places
 from outbounds.lists.status import Status, read_status, write_status
@@ -92,7 +94,7 @@ def test_a_build_while_another_one_runs(folder: Folder) -> None:
     places(folder).make()
     with build_lock(places(folder).lock):
         result = lists(folder, "build")
-    assert result.exit_code == 1
+    assert result.exit_code == 75
     assert result.stderr == (
         f"Error: another build of the lists is under way (it holds {places(folder).lock}); wait "
         "for it, `outbounds lists status` shows what came of it\n")
@@ -101,8 +103,19 @@ def test_a_build_while_another_one_runs(folder: Folder) -> None:
 def test_data_that_cannot_be_written(folder: Folder) -> None:
     folder.write("var/lists", "in the way")
     result = lists(folder, "build")
-    assert result.exit_code == 1
+    assert result.exit_code == 75
     assert result.stderr.endswith("; the lists in force stay as they were\n")
+
+
+def test_a_fault_of_ours_does_not_look_like_a_bad_list(
+        folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty(*_: object, **__: object) -> None:
+        raise RuntimeError("oops")
+    monkeypatch.setattr("outbounds.cli.list_build.build_lists", faulty)
+    result = lists(folder, "build", "--quiet")
+    assert result.exit_code == 70
+    assert result.stderr.endswith(
+        "RuntimeError: oops\nThe lists in force stay as they were.\n")
 
 
 @pytest.mark.parametrize(("name", "why"), [
@@ -331,10 +344,7 @@ def test_each_command_has_a_manual(command: str) -> None:
 
 
 def test_ids_are_completed(folder: Folder) -> None:
-    from outbounds.cli.list_naming import complete_list
-
     complete: Callable[..., Any] = complete_list
-    import click
     context = click.Context(click.Command("diff"))
     context.params["config_dir"] = folder.path
     assert [item.value for item in complete(context, None, "s")] == ["shut"]

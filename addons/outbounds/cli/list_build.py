@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
+from traceback import format_exc
 
 import click
 from rich.console import Console
@@ -47,7 +48,9 @@ def build(config_dir: Path, accept: tuple[str, ...], force: bool, quiet: bool,
     last good copy, and is reported. Feeds are fetched only while an evidence collector answers,
     that is while the proxy runs: nothing is sent without a record.
 
-    Exit status: 0 if all lists are as they are published, 1 if any is not, 2 for a wrong command.
+    Exit status: 0 if all lists are as they are published, 1 if any is not or the configuration is
+    broken, 2 for a wrong command; and where nothing was built, 75 if it may be tried again
+    (another build is under way, a disk is full), 70 for a fault of this product.
     """
     settings = loaded(config_dir)
     known(settings, accept)
@@ -56,10 +59,13 @@ def build(config_dir: Path, accept: tuple[str, ...], force: bool, quiet: bool,
         with _progress(quiet or as_json) as report:
             status = build_lists(settings, lambda: feed_access(settings), report,
                                  force=force, accept=accept)
-    except BuildRunning as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{error}; the lists in force stay as they were") from None
+    except (BuildRunning, OSError) as error:
+        stays = "" if isinstance(error, BuildRunning) else "; the lists in force stay as they were"
+        click.echo(f"Error: {error}{stays}", err=True)
+        raise click.exceptions.Exit(os.EX_TEMPFAIL) from None
+    except Exception:  # a fault of ours; left to Python it would look like a bad list
+        click.echo(f"{format_exc()}The lists in force stay as they were.", err=True)
+        raise click.exceptions.Exit(os.EX_SOFTWARE) from None
     for each in status.faults:
         click.echo(sentence(each), err=True)
     if as_json:
