@@ -17,7 +17,7 @@ import msgspec
 
 from ..core.list_entry import Entry
 from .compiled.part import BadPart, Part, write_part
-from .places import digest, replace_file
+from .places import replace_file
 from .reading import READER_VERSION, BadList, ListReader
 
 Count = Callable[[int], None]
@@ -26,8 +26,8 @@ _EVERY = 20_000  # entries between two reports of progress
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading a list found; `part` is the file name of its part and `sha256` the hex digest
-    of that, "" where `error` says why there is none. The rest as in `status.ListStatus`."""
+    """What reading a list found; `part` is the file name of its part, "" where `error` says why
+    there is none. The rest as in `status.ListStatus`."""
 
     format: str
     lines: int = 0
@@ -37,7 +37,6 @@ class Reading:
     reasons: Mapping[str, int] = field(default_factory=dict)
     samples: tuple[str, ...] = ()
     part: str = ""
-    sha256: str = ""
     error: str = ""
 
 
@@ -82,7 +81,7 @@ class PartStore:
             report.format, report.lines, entries, report.rejected, report.unsupported,
             dict(report.reasons),
             tuple(f"line {each.line}: {each.text}: {each.reason}" for each in report.samples),
-            part, digest(self.path(part)) if part else "", problem)
+            part, problem)
         if part:
             replace_file(self._note(stem), msgspec.json.encode(found))
         return found
@@ -100,10 +99,7 @@ class PartStore:
     def _known(self, stem: str) -> Reading | None:
         try:
             found = msgspec.json.decode(self._note(stem).read_bytes(), type=Reading)
-            # a flipped bit may turn one name into another, which no reader could tell
-            if digest(self.path(found.part)) != found.sha256:
-                return None
-            Part(self.path(found.part))
+            Part(self.path(found.part))  # which looks at every octet
         except (BadPart, FileNotFoundError, msgspec.DecodeError):
             return None
         return found
