@@ -86,11 +86,19 @@ LEANS_ON: Mapping[str, tuple[str, ...]] = {
         f"{HTTP}:HttpLayer._handle_event", f"{HTTP}:HttpLayer.make_stream",
         f"{H1}:Http1Client.read_headers", "mitmproxy.proxy.mode_servers:Socks5Instance",
     ),
-    "tunnels": (
+    "tunnel_contents": (
         "mitmproxy.proxy.layer:NextLayer", "mitmproxy.addons.next_layer:NextLayer.next_layer",
         "mitmproxy.addons.next_layer:NextLayer._next_layer",
-        "mitmproxy.proxy.layers.tcp:TCPLayer", "mitmproxy.proxy.layers.tls:parse_client_hello",
         "mitmproxy.net.tls:starts_like_tls_record",
+    ),
+    "tunnel_watch": (
+        # a layer that a hook pauses, what is replayed to it, and who gets its wake-up
+        "mitmproxy.proxy.layer:Layer", f"{HTTP}:HttpStream.passthrough",
+        f"{HTTP}:HttpLayer.event_to_child", "mitmproxy.proxy.server:ConnectionHandler.wakeup",
+        "mitmproxy.proxy.layers.tcp:TCPLayer", "mitmproxy.proxy.layers.tls:parse_client_hello",
+        "mitmproxy.proxy.layers.tls:get_client_hello",
+        "mitmproxy.proxy.layers.tls:handshake_record_contents",
+        "mitmproxy.tls:ClientHello",  # first_octets reads what is below its surface
     ),
     "dial": (
         # the server_connect hook and the dial run in one task, with nothing in between
@@ -198,9 +206,14 @@ PINS: Mapping[str, str] = {
     "mitmproxy.proxy.layer:NextLayer": "3cbcbafad282cba3",
     "mitmproxy.addons.next_layer:NextLayer.next_layer": "d277fef31bbe9519",
     "mitmproxy.addons.next_layer:NextLayer._next_layer": "ed22cb84e2f72df2",
+    "mitmproxy.net.tls:starts_like_tls_record": "746bcfe337a71d3d",
+    "mitmproxy.proxy.layer:Layer": "e98dedd896fb7cd2",
+    "mitmproxy.proxy.server:ConnectionHandler.wakeup": "6e42e075ee5fa3df",
     "mitmproxy.proxy.layers.tcp:TCPLayer": "5e842b94cd4425b0",
     "mitmproxy.proxy.layers.tls:parse_client_hello": "537b0089913d85d9",
-    "mitmproxy.net.tls:starts_like_tls_record": "746bcfe337a71d3d",
+    "mitmproxy.proxy.layers.tls:get_client_hello": "7fda12c4e3ef01b9",
+    "mitmproxy.proxy.layers.tls:handshake_record_contents": "d0d1ff82ae62de31",
+    "mitmproxy.tls:ClientHello": "46ba2420b3f5380d",
     "mitmproxy.proxy.server:ConnectionHandler.open_connection": "5e0b3cbaf7a4030a",
     "mitmproxy.proxy.server:ConnectionHandler.server_event": "a2b42657ebe8bf6d",
     "mitmproxy.proxy.server:ConnectionIO": "f498a46ab1b0f40f",
@@ -282,11 +295,18 @@ def test_every_pin_belongs_to_a_guard_and_names_something() -> None:
 
 def test_every_method_that_a_guard_overrides_is_pinned() -> None:
     """A new override without a pin would lean on mitmproxy unseen."""
-    from outbounds.proxy import dispatch, http1_guard, http2_guard, http_guard, socks_guard
+    from outbounds.proxy import (
+        dispatch,
+        http1_guard,
+        http2_guard,
+        http_guard,
+        socks_guard,
+        tunnel_watch,
+    )
 
     for guard in (http1_guard.GuardedHttp1Server, http2_guard.GuardedHttp2Server,
                   http_guard.GuardedHttpStream, socks_guard.GuardedSocks5Proxy,
-                  dispatch.DispatchTable):
+                  dispatch.DispatchTable, tunnel_watch.TunnelWatch):
         for name, value in vars(guard).items():
             owner = next((base for base in guard.__mro__[1:] if name in vars(base)), None)
             if not callable(value) or owner is None or not owner.__module__.startswith("mitmproxy"):

@@ -29,6 +29,7 @@ from .sockets import (
     connect,
     dial,
     get,
+    hello,
     inspected,
     reply,
     socks,
@@ -390,6 +391,20 @@ def test_a_fault_in_next_layer_closes_the_tunnel(bench: Bench) -> None:
         assert [bytes(received) for received in target.received] == [b"", b""]
 
 
+def test_a_fault_in_the_tunnel_hook_closes_the_tunnel(bench: Bench) -> None:
+    """Neither a server name nor a refused protocol passes because nobody could judge it."""
+    with TcpOrigin(swallow, port=bench.raw_port) as target:
+        for data in (hello("site.test"), b"EHLO client.test\r\n"):
+            peer, answer = connect(bench.proxy, f"site.test:{target.port}", "bob")
+            assert answer.status == 200
+            with bench.fault("hook outbounds_tunnel"):
+                peer.sendall(data)
+                assert closed(peer)
+        wait_until(lambda: len(target.received) == 2)
+        assert [bytes(received) for received in target.received] == [b"", b""]
+    bench.works()
+
+
 def test_a_fault_in_responseheaders_ends_the_exchange(bench: Bench) -> None:
     """The target was asked, on record; its answer, which nobody counted, is not passed on."""
     bench.works()
@@ -416,10 +431,10 @@ def test_every_hook_is_guarded() -> None:
     """Whatever mitmproxy calls on the addon is wrapped; only its own life is not."""
     from mitmproxy import hooks as mitmproxy_hooks
 
-    from outbounds.proxy import http1_guard, socks_guard
+    from outbounds.proxy import http1_guard, socks_guard, tunnel_watch
     from outbounds.proxy.hooks import Outbounds
 
-    assert http1_guard and socks_guard  # their hooks are known to mitmproxy once imported
+    assert http1_guard and socks_guard and tunnel_watch  # their hooks are known to mitmproxy once imported
     here = {name for name in mitmproxy_hooks.all_hooks if name in vars(Outbounds)}
     guarded = {name for name in here if hasattr(vars(Outbounds)[name], "__wrapped__")}
     assert here - guarded == {"load", "configure", "running", "done"}

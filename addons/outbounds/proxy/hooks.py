@@ -142,9 +142,7 @@ class Outbounds:
         # addon and go on proxying without it. Unloading is synchronous and refuses coroutine
         # functions; a task goes on by itself there, and is awaited at a normal end.
         ctx.master.shutdown()
-        if self._service is None:
-            return None
-        return asyncio.ensure_future(self._service.stop())
+        return None if self._service is None else asyncio.ensure_future(self._service.stop())
 
     def running_service(self) -> Service:
         # a method: mitmproxy reads every attribute of an addon that it loads, properties too
@@ -205,8 +203,7 @@ class Outbounds:
 
     @failing_closed_sync(_kill)
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        self.running_service().exchanges.websocket_message(
-            flow, self.client(flow))
+        self.running_service().exchanges.websocket_message(flow, self.client(flow))
 
     @failing_closed_sync(_nothing)
     def websocket_end(self, flow: http.HTTPFlow) -> None:
@@ -247,8 +244,7 @@ class Outbounds:
     async def next_layer(self, nextlayer: layer.NextLayer) -> None:
         service = self.running_service()
         client = service.clients.get(nextlayer.context.client.id)
-        if client.tunnel is not None:
-            await service.tunnels.contents.next_layer(nextlayer, client)
+        await service.tunnels.contents.next_layer(nextlayer, client)
 
     @failing_closed(_nothing)
     async def outbounds_tunnel(self, data: TunnelSeen) -> None:
