@@ -16,6 +16,7 @@ from outbounds.core.tunnel_protocols import (
     MAX_CLIENT,
     MAX_GREETING,
     MAX_LINE,
+    MAX_SERVER,
     Opening,
     refusal,
     request_line,
@@ -89,6 +90,7 @@ OTHERS: list[Steps] = [
     [(C, b"\x10\x10\x00\x04MQTT\x04\x02"), (S, b"\x20\x02\x00\x00")],   # MQTT
     [(C, b"AMQP\x00\x00\x09\x01"), (S, b"\x01\x00\x00")],               # AMQP 0-9-1
     [(C, b"HELLO\r\n"), (S, b"HI\r\n")],
+    [(C, b"\x00"), (S, b"\x01")],
     [(C, b"email HELO\r\n"), (S, b"2200\r\n")],
     [(C, b"y"), (S, b"221 bye\r\n")],
 ]
@@ -187,6 +189,7 @@ def test_nothing_is_held_beyond_a_bound() -> None:
     assert hear([(C, b"a " * MAX_CLIENT), (C, b"\r\nEHLO")]).client_passable > 2 * MAX_CLIENT
     rambling = hear([(S, b"220-" + b"a" * MAX_GREETING)])
     assert rambling.server_passable == MAX_GREETING + 4
+    assert hear([(S, b"push" * MAX_SERVER)]).over
     blank = Opening(ALL)
     for _ in range(600):
         blank.from_client(b" ")

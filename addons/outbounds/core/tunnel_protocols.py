@@ -44,6 +44,8 @@ MAX_LINE = 65_536
 MAX_CLIENT = 65_536
 # RFC 5321 section 4.5.3.1.5 bounds a reply line at 512; a greeting of many lines is longer
 MAX_GREETING = 4096
+# octets of a server, of no known kind, after which a silent client is not waited for any longer
+MAX_SERVER = 65_536
 MAX_BLANK = 512  # white space in front of a command
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"  # RFC 9110 section 5.6.2
@@ -106,7 +108,7 @@ class _Lines:
     def __init__(self, lines: Mapping[str, tuple[bytes, ...]], wanted: Collection[str]) -> None:
         self._openers = {opener: name for name, openers in lines.items() if name in wanted
                          for opener in openers}
-        self._search = re.compile(rb"(?:\A|[\r\n])[ \t\0]*(%b)" % b"|".join(
+        self._search = re.compile(rb"(?:\A|[\r\n])[ \t]*(%b)" % b"|".join(
             map(re.escape, self._openers)), re.I).search if self._openers else None
         self._line: bytes | None = b""  # the line under way; None: no opener, whatever follows
         self.held = 0
@@ -126,7 +128,7 @@ class _Lines:
         if found:
             return self._openers[found[1].upper()]
         line = text[max(text.rfind(b"\n"), text.rfind(b"\r")) + 1:]
-        begun = line.lstrip(b" \t\0").upper()
+        begun = line.lstrip(b" \t").upper()
         self._line = line if len(line) <= MAX_BLANK and any(
             each.startswith(begun) for each in self._openers) else None
         self.held = len(line) if self._line is not None else 0
@@ -229,9 +231,9 @@ class Opening:
             return
         greeted = self._greets is False and self._server_total > 0
         spoken = self._client_total and not self._client_lines.held and self._request is not None
-        tls = self._server[:1] in _TLS_RECORD
+        alone = self._server[:1] in _TLS_RECORD or self._server_total > MAX_SERVER
         nothing_else = self._request is False and not self._refused - {"http"}
-        self.over |= bool((greeted and (spoken or tls)) or nothing_else)
+        self.over |= bool((greeted and (spoken or alone)) or nothing_else)
         if self.over:
             self.client_passable, self.server_passable = self._client_total, self._server_total
             return
