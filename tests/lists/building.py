@@ -45,17 +45,19 @@ class House:
         self.sources[name] = ListSource(Terms(name), format, Path(f"lists/{name}"))
         return self.folder.write(f"lists/{name}", text)
 
-    def feed(self, name: str, **options: Any) -> None:
-        given = {"url": f"https://lists.example/{name}", **options}
-        self.sources[name] = ListSource(Terms(name), "domains", None, Feed(**given))
+    def feed(self, name: str, format: str = "domains", **options: Any) -> None:
+        feed = Feed(url=f"https://lists.example/{name}")
+        self.sources[name] = ListSource(Terms(name), format, None,
+                                        feed.model_copy(update=options))
 
-    def downloaded(self, name: str, text: str, at: float) -> None:
-        """As if the feed had just published `text`, at the Unix time `at`."""
+    def downloaded(self, name: str, content: str | bytes, at: float) -> None:
+        """As if the feed had just published `content`, at the Unix time `at`."""
         source, folder = self.sources[name], FeedFolder(self.places.feed(name))
         assert source.feed is not None
         self.places.make()
         folder.write(FeedState(source.feed.url))
-        folder.candidate.write_text(text)
+        folder.candidate.write_bytes(
+            content if isinstance(content, bytes) else content.encode())
         folder.write(FeedState(source.feed.url, sha256=digest(folder.candidate), fetched_at=at,
                                good_at=at, checked_at=at, next_check=at + source.feed.refresh))
 
