@@ -26,7 +26,9 @@ from .metrics import Metrics
 logger = logging.getLogger("outbounds")
 
 EVERY = 0.5      # s between two looks at what is on disk
-AGAIN = 30.0     # s between two builds that a feed asked for; the build itself backs off per feed
+AGAIN = 30.0     # s between two builds of the same files; for feeds the build itself backs off
+SOON = 5.0       # s until a build that somebody else's stood in the way of is tried again
+TRY_AGAIN = 75   # exit status of `outbounds lists build`: sysexits.h, EX_TEMPFAIL
 
 _WHEN_STALE = {
     "keep": "Its last good copy stays in force (when_stale: keep).",
@@ -48,8 +50,9 @@ class ListKeeper:
         self._places = Places.below(settings.service.data)
         self._builder = ListBuilder(settings.folder)
         self._build: asyncio.Task[None] | None = None
-        self._built_at = 0.0
+        self._built_at = float("-inf")
         self._built_from: Seen = ()
+        self._retry_at = 0.0
         self._generation: Generation | None = None
         self._name = ""      # of the generation that is open
         self._bad = ""       # of one that could not be opened, until it was built again
@@ -61,7 +64,8 @@ class ListKeeper:
 
     async def complete(self) -> Settings:
         """The settings to start with: with what was built before, if it is good."""
-        await self._look_at_generation()
+        # an error in the log before the start is complete would make mitmproxy exit
+        await self._look_at_generation(logging.WARNING)
         return self._completed()
 
     async def adopt(self, settings: Settings) -> bool:
@@ -124,8 +128,11 @@ class ListKeeper:
         if self._is_due():
             self._start_build()
 
-    async def _look_at_generation(self) -> bool:
-        """Open the current generation if it is another one. True if it was opened."""
+    async def _look_at_generation(self, level: int = logging.ERROR) -> bool:
+        """Open the current generation if it is another one. True if it was opened.
+
+        One that is damaged is built again: `_bad` makes that due.
+        """
         name = await asyncio.to_thread(self._places.version)
         if not name or name in (self._name, self._bad):
             return False
@@ -134,10 +141,9 @@ class ListKeeper:
             self._generation = await self._open(name, self._settings.sources)
         except BadGeneration as error:
             self._metrics.list_swaps.labels("failed").inc()
-            logger.error("The compiled lists %s cannot be used; those from before stay in force, "
-                         "and they are built again. %s", name[:12], error)
+            logger.log(level, "The compiled lists %s cannot be used; those from before stay in "
+                       "force, and they are built again. %s", name[:12], error)
             self._bad = name
-            self._start_build()
             return False
         self._name = name
         self._metrics.list_swaps.labels("done").inc()
@@ -206,15 +212,18 @@ class ListKeeper:
 
     def _is_due(self) -> bool:
         sources = (self._waiting or self._settings).sources
-        if not sources:
+        if not sources or time.monotonic() < self._retry_at:
             return False
         if self._files(sources) != self._built_from:
+            return True
+        if time.monotonic() - self._built_at <= AGAIN:
+            return False
+        if self._bad:
             return True
         known = {each.id: each for each in self._status.lists} if self._status else {}
         due = [known[source.id].next_check if source.id in known else 0.0
                for source in sources if source.feed is not None]
-        return bool(due) and min(due) <= time.time() and \
-            time.monotonic() - self._built_at > AGAIN
+        return bool(due) and min(due) <= time.time()
 
     @staticmethod
     def _files(sources: Iterable[ListSource]) -> Seen:
@@ -245,7 +254,10 @@ class ListKeeper:
         self._bad = ""
         self._metrics.list_builds.labels("good" if status == 0 else "bad").inc()
         self._metrics.list_build_seconds.set(self._built_at - started)
-        if status not in (0, 1):  # 1 is a list that is bad, which its status says
+        if status == TRY_AGAIN:
+            self._built_from, self._retry_at = (), self._built_at + SOON
+            logger.warning("The lists were not built, and will be in a moment. %s", said)
+        elif status not in (0, 1):  # 1 is a list that is bad, which its status says
             logger.error("Building the lists ended with status %d; what is in force stays. %s",
                          status, said)
 
