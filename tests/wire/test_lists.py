@@ -214,7 +214,7 @@ def test_a_list_for_one_plan_and_explain_says_the_same(bench: Bench) -> None:
 
 
 def _outbounds(config: Path, *words: str) -> str:
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-m", "outbounds", *words, "--config", str(config)], cwd=ROOT / "addons",
         capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout, done.stderr
