@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from ..core.list_entry import Entry
 from .blocks import blocks
-from .formats.detect import is_web_page, looks_like
+from .formats.detect import belies, is_web_page, looks_like
 from .formats.lines import Batch
 from .formats.table import FORMATS
 from .report import BadLine, BadList, Poison, Rejected, Report, Unsupported
@@ -49,6 +49,8 @@ class ListReader:
         self._max = max_octets
         self._looks_like = self._look()
         self.report = Report(self._looks_like if format == "auto" else format)
+        if belies(self._looks_like, format):
+            raise BadList(f"{name}: it is no list in the format {format}{self._advice(format)}")
         if not self.report.format:
             raise BadList(f"{name}: it looks like none of the formats of lists; look at what it "
                           f"is, and name its format: {', '.join(FORMATS)}")

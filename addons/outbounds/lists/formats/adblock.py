@@ -107,10 +107,6 @@ def _parse(line: str, number: int, disabled: frozenset[_Rule]) -> Iterable[Entry
                   rule.effect),)
 
 
-def _is_comment(line: str) -> bool:
-    return line.startswith("#") and not _COSMETIC.match(line)
-
-
 class AdBlock:
     """Read twice where there are badfilter lines: they may take out what stands above them."""
 
@@ -125,7 +121,7 @@ class AdBlock:
 
         # a rule taken out must not get past in a block of plain ones
         shapes = () if disabled else (Shape(Kind.DOMAIN, "||", "^"),)
-        lines = LineFormat(parse, ("!", "[", "# "), shapes)
+        lines = LineFormat(parse, r"!|\[|#(?![#@?$%])", shapes)
         for first, text in source.blocks():
             yield from lines.block(first, text, source.name, report)
 

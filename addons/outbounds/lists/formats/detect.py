@@ -27,9 +27,9 @@ _LINES = tuple((name, re.compile(pattern)) for name, pattern in (
     ("hosts", rf"{_IP}(?:%\w+)?\s+[^\s;/\-]\S*(?:\s.*)?"),
     ("drop-text", rf"{_IP}/[0-9]+\s*;.*"),
     ("ranges", rf"(?:.*:)?{_IP}\s*-\s*{_IP}{_END}"),
-    ("urls", r"(?i:https?)://\S+"),
+    ("urls", r"[A-Za-z][A-Za-z0-9+.-]*://\S+"),
     ("netset", rf"{_IP}(?:/[0-9]+)?{_END}"),
-    ("wildcard", rf"\*\.{_NAME}{_END}"),
+    ("wildcard", rf"\*\.?{_NAME}{_END}"),
     ("dstdomain", rf"\.{_NAME}{_END}"),
     ("domains", rf"{_NAME}{_END}"),
 ))
@@ -66,6 +66,16 @@ def looks_like(text: str, is_tar: bool = False) -> str:
                 and votes[name] > most:
             best, most = name, votes[name]
     return best
+
+
+def belies(found: str, named: str) -> bool:
+    """Whether a list that looks like `found` must not be read as the format that was named for it.
+
+    Most formats reject the lines of another. Two take them: in AdBlock almost any line is a
+    pattern, and names without a star mean less in a list of wildcards than in one of domains.
+    """
+    return (named == "adblock" and found not in ("", "adblock")) or \
+        (named, found) == ("wildcard", "domains")
 
 
 def is_web_page(text: str) -> bool:

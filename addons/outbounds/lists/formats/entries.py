@@ -12,7 +12,7 @@ from ...core.address import Network, parse_network
 from ...core.destination import BadHost, Host, parse_host
 from ...core.list_entry import BadEntry, Effect, Entry, Kind, canonical_name
 from ..report import BadLine, Poison
-from .suffixes import is_public_suffix
+from .suffixes import is_named_so, is_public_suffix
 
 # Lists of unallocated and reserved space are full of huge networks (224.0.0.0/3, 4000::/2), and
 # they are right. Where public addresses are, no list means more than the largest block that IANA
@@ -36,10 +36,12 @@ def check_network(network: Network) -> Network:
 
 def check_name(kind: Kind, name: str) -> str:
     """The canonical name itself. Raises Poison for a public suffix with what is below it, BadLine
-    for any other single label."""
+    for what only may be one and for any other single label."""
     if kind is Kind.HOST:
         return name
     if is_public_suffix(name):
+        if not is_named_so(name):
+            raise BadLine("a name in whose place the registry has suffixes only")
         raise Poison(f"it means every name under {name}, a public suffix; take the line out, or "
                      "name the domains that are meant")
     if "." not in name:

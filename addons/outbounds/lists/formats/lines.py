@@ -7,6 +7,7 @@ give the same entries; the first is several times faster.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,11 +48,11 @@ _FEW = 64  # lines looked at together once a block has turned out not to be all 
 
 @dataclass(frozen=True, slots=True)
 class LineFormat:
-    """`comments` are what a comment line begins with; `shapes` what whole blocks may look like,
+    """`comment` is a regular expression for the beginning of a comment line; `shapes` what whole blocks may look like,
     and must mean the same as `parse`."""
 
     parse: ParseLine
-    comments: tuple[str, ...] = ("#",)
+    comment: str = "#"
     shapes: tuple[Shape, ...] = ()
 
     def read(self, source: Source, report: Report) -> Iterator[Batch]:
@@ -84,10 +85,11 @@ class LineFormat:
 
     def _each(self, first: int, lines: list[str], name: str, report: Report) -> Batch:
         found: list[Entry] = []
+        is_comment = re.compile(self.comment).match
         for number, line in enumerate(lines, first):
             report.lines += 1
             line = line.strip()
-            if not line or line.startswith(self.comments):
+            if not line or is_comment(line):
                 report.comments += 1
             else:
                 found += keep(self.parse, line, number, name, report)

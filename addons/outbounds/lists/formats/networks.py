@@ -104,6 +104,6 @@ def _object(line: str) -> dict[str, Any]:
 
 
 NETSET = LineFormat(_netset)
-DROP_TEXT = LineFormat(_drop_text, comments=(";",))
+DROP_TEXT = LineFormat(_drop_text, comment=";")
 RANGES = LineFormat(_ranges)
 DROP_JSON = DropJson()

@@ -42,7 +42,7 @@ class _Zone:
     def __init__(self) -> None:
         self.apex: str | None = None
         self.origin = ""
-        self.owner = ""
+        self.owner: str | None = None
 
     def parse(self, record: str, number: int) -> Iterable[Entry]:
         """The entries of a record without its comments; white space in front counts."""
@@ -51,20 +51,21 @@ class _Zone:
             self._directive(words)
             return ()
         if record[0].isspace():
-            if not self.owner:
+            if self.owner is None:
                 raise BadLine("a record without an owner before it")
         else:
             self.owner = self._absolute(words.pop(0))
+        owner = self.owner
         while words and (_TTL.fullmatch(words[0]) or words[0].upper() == "IN"):
             words.pop(0)
         if len(words) < 2:
             raise BadLine("it is no record: name, type and data")
         kind, data = words[0].upper(), words[1].lower()
         if kind == "SOA" and self.apex is None:
-            self.apex = self.owner.removesuffix(".")
+            self.apex = owner.removesuffix(".")
         if kind in _OWN_TYPES:
             return ()
-        return (self._entry(kind, data, number),)
+        return (self._entry(self._trigger(owner), kind, data, number),)
 
     def _directive(self, words: list[str]) -> None:
         match words[0].upper(), len(words):
@@ -86,8 +87,7 @@ class _Zone:
             return name
         return f"{name}.{self.origin}"
 
-    def _trigger(self) -> str:
-        name = self.owner
+    def _trigger(self, name: str) -> str:
         if not name.endswith("."):
             return name
         if not self.apex:
@@ -97,9 +97,8 @@ class _Zone:
             raise BadLine("a name outside of the zone")
         return found
 
-    def _entry(self, kind: str, data: str, number: int) -> Entry:
+    def _entry(self, trigger: str, kind: str, data: str, number: int) -> Entry:
         effect = Effect.ALLOW if (kind, data) == ("CNAME", "rpz-passthru.") else Effect.DENY
-        trigger = self._trigger()
         head, _, last = trigger.rpartition(".")
         if last in _TRIGGERS:
             raise Unsupported(_TRIGGERS[last])

@@ -22,6 +22,12 @@ def is_public_suffix(name: str) -> bool:
     return bool(_rules().publicsuffix(name) == name)
 
 
+def is_named_so(suffix: str) -> bool:
+    """Whether a public suffix is in the list by its own name, not by a wildcard (`*.np`), which
+    makes a suffix of whatever stands there."""
+    return suffix.partition(".")[2] not in suspects()[1]
+
+
 @lru_cache(maxsize=1)
 def suspects() -> tuple[frozenset[str], frozenset[str]]:
     """(names, parents): an ASCII name that is not in the first, and whose parent is not in the

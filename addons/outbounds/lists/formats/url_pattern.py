@@ -54,6 +54,9 @@ def from_rule(rule: str, match_case: bool) -> str:
     if not front:
         body = body.lstrip("*")
     pattern = ("" if match_case else "(?i)") + front + _translated(body) + back
+    # one wildcard takes re quadratic time at worst, on short probes; more are for the engine
+    if body.count("*") > 1:
+        return _checked(pattern)
     if any(re.search(pattern, probe) for probe in _PROBES):
         raise _about_everything()
     return pattern
@@ -85,17 +88,19 @@ def _translated(body: str) -> str:
 
 def from_expression(expression: str, match_case: bool) -> str:
     """The expression itself, if the engine takes it. Raises Poison, Unsupported, BadLine."""
-    pattern = expression if match_case else f"(?i){expression}"
-    if not expression or any(char.isspace() for char in expression):
-        raise BadLine("no regular expression, or one with white space in it")
+    if any(char.isspace() for char in expression):
+        raise BadLine("white space within a rule")
+    return _checked(expression if match_case else f"(?i){expression}")
+
+
+def _checked(pattern: str) -> str:
     database = hyperscan.Database()
     try:
         database.compile(expressions=[pattern.encode()], flags=[hyperscan.HS_FLAG_SINGLEMATCH])
     except hyperscan.error as error:
         if "empty buffer" in str(error):
             raise _about_everything() from None
-        raise Unsupported("a regular expression that the linear-time engine does not take") \
-            from None
+        raise Unsupported("a pattern that the linear-time engine does not take") from None
     matched: list[int] = []
     for probe in _PROBES:
         database.scan(probe.encode(), match_event_handler=lambda *found: matched.append(found[0]))

@@ -81,4 +81,4 @@ def _phishtank(line: str, number: int) -> Iterable[Entry]:
 
 URLS = LineFormat(_text)
 URLHAUS_CSV = LineFormat(_urlhaus)
-PHISHTANK_CSV = LineFormat(_phishtank, comments=("#", "phish_id,"))
+PHISHTANK_CSV = LineFormat(_phishtank, comment="#|phish_id,")
