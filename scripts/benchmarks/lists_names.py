@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from outbounds.core.destination import Host, parse_host
+from outbounds.lists.formats.suffixes import suspects
 
 from .report import OUT
 
@@ -34,7 +35,9 @@ _SEED, _OTHER_SEED = 3, 4  # names from another seed are not on the list, but fo
 
 
 def _names(seed: int) -> Iterator[str]:
-    """Without end. No two of the first ten million are equal but for a few in a thousand."""
+    """Without end. No two of the first ten million are equal but for a few in a thousand. None is a
+    public suffix, such as info.pl: a list that denies one of those is refused."""
+    suffixes, parents = suspects()
     pick = random.Random(seed)
     some, chance, number = pick.choices, pick.random, pick.getrandbits
     while True:
@@ -49,7 +52,8 @@ def _names(seed: int) -> Iterator[str]:
         name = f"{label}.{some(_TLDS)[0]}"
         while chance() < 0.3:
             name = f"{some(_BELOW)[0]}{number(6) if chance() < 0.3 else ''}.{name}"
-        yield name
+        if name not in suffixes and name.partition(".")[2] not in parents:
+            yield name
 
 
 def names(size: int) -> Path:

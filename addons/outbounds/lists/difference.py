@@ -75,8 +75,6 @@ def _entries(part: Path) -> Iterator[tuple[int, Common, Any]]:
 def shown(common: Common, value: Any) -> str:
     """An entry as the house format writes it."""
     match value:
-        case str() if common.kind in (Kind.DOMAIN, Kind.HOST, Kind.BELOW):
-            text = value[-2::-1]
         case bytes() if common.kind is Kind.NETWORK:
             text = str(ip_network((value[:-1], value[-1])))
         case bytes():

@@ -6,7 +6,7 @@ maps them. `Generation` answers questions from them (`core.hit.Matcher`); openin
 manifest and maps a few files, whatever their size. The terms of a list (clause, labels, scope) are
 not compiled in, so changing them costs no compilation.
 
-    names      a MARISA trie of names written backwards; one descent finds a name and all parents
+    names      a sorted table of hashes; one look-up for a name, and one for each of its parents
     networks   sorted, disjoint segments of the address space; bisection
     urls       a MARISA trie of host and canonical path; one descent finds every prefix
     patterns   a Hyperscan database: all regular expressions in one pass over the URL, in time

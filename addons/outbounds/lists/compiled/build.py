@@ -53,15 +53,16 @@ def compile_lists(parts: Mapping[str, Path], generations: Path,
     draft.mkdir(parents=True)
     try:
         origins = Origins()
-        for each in (names, networks, urls, patterns):
-            _build(each.build, draft, opened, origins, progress, each.KINDS)
+        keys = names.build(draft, opened, origins, _steps(opened, names.KINDS, progress))
+        for each in (networks, urls, patterns):
+            each.build(draft, opened, origins, _steps(opened, each.KINDS, progress))
         ports = _rows(opened, Kind.PORT, int, origins)
         schemes = _rows(opened, Kind.SCHEME, str, origins)
         progress("flushing to disk", 0, 0)
         write(draft, Manifest(
             FORMAT, sys.byteorder, folder.name, engine, digests,
             {list_id: origins.entries[list_id] for list_id in opened}, mark(draft, FILES),
-            origins.table, ports, schemes))
+            keys, origins.table, ports, schemes))
         _put_in_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -84,11 +85,9 @@ def _whole(folder: Path) -> bool:
     return True
 
 
-_Build = Callable[[Path, Mapping[str, Part], Origins, Callable[[str, int], None]], None]
-
-
-def _build(build: _Build, folder: Path, parts: Mapping[str, Part], origins: Origins,
-           progress: Progress, kinds: tuple[Kind, ...]) -> None:
+def _steps(parts: Mapping[str, Part], kinds: tuple[Kind, ...], progress: Progress
+           ) -> Callable[[str, int], None]:
+    """Adds up, for `progress`, how many more entries something is done with."""
     total = sum(part.kinds.get(kind, 0) for part in parts.values() for kind in kinds)
     done: dict[str, int] = {}
 
@@ -96,7 +95,7 @@ def _build(build: _Build, folder: Path, parts: Mapping[str, Part], origins: Orig
         done[what] = done.get(what, 0) + more
         progress(what, done[what], total)
 
-    build(folder, parts, origins, step)
+    return step
 
 
 def _rows[Value: (int, str)](parts: Mapping[str, Part], kind: Kind, of: type[Value],

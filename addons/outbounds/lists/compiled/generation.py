@@ -39,7 +39,7 @@ class Generation:
         self.version = manifest.version
         self.lists: Mapping[str, int] = manifest.lists
         self.size = sum(manifest.lists.values())
-        self._names = names.Names(folder, origins)
+        self._names = names.Names(folder, manifest.names, origins)
         self._networks = networks.Networks(folder, origins)
         self._urls = urls.Urls(folder, origins)
         self._patterns = patterns.Patterns(folder, origins)
@@ -56,13 +56,16 @@ class Generation:
         """
         manifest = read(folder, FILES)
         try:
-            return cls(folder, manifest, known(manifest.origins, terms))
+            opened = cls(folder, manifest, known(manifest.origins, terms))
         except hyperscan.error as error:
             raise BadGeneration(folder / patterns.DATABASE,
                                 f"its patterns were compiled for {manifest.engine or 'nothing'}, "
                                 f"and this machine has {patterns.engine()} ({error})") from None
         except (OSError, RuntimeError, ValueError, IndexError) as error:
             raise BadGeneration(folder, f"it cannot be opened ({error})") from None
+        if read(folder, FILES) != manifest:  # a build put another in the place of a damaged one:
+            raise BadGeneration(folder, "it was replaced while it was being opened")  # other seed
+        return opened
 
     def close(self) -> None:
         """Unmap the files now. Nothing may be asked afterwards."""

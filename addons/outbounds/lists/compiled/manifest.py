@@ -2,7 +2,8 @@
 
 The version of a generation is a hash of what was compiled, and of the engine where there are
 patterns, so the same lists have the same version wherever and whenever they are compiled, and it is
-known before. The digests of the files are there to find damage: `verify` reads every octet. Beside
+known before. Its files need not be equal: each build hashes names with a seed of its own (`names`).
+The digests of the files are there to find damage: `verify` reads every octet. Beside
 manifest.json lies its own digest, in the format of sha256sum(1).
 """
 
@@ -18,9 +19,10 @@ from typing import Final
 import msgspec
 
 from .faults import BadGeneration
+from .names import Keys
 from .origins import Origin
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of all files of a generation. Raised with any change that an older proxy would misread."""
 
 NAME: Final = "manifest.json"
@@ -34,7 +36,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`lists` says how many entries each has; `parts` the SHA-256 of what it was compiled from.
-    `ports` and `schemes` map to rows (`rows`), and `origins` is what they point to."""
+    `names` says how names become keys. `ports` and `schemes` map to rows (`rows`), and `origins` is
+    what they point to."""
 
     format: int
     byteorder: str
@@ -43,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts: dict[str, str]
     lists: dict[str, int]
     files: dict[str, File]
+    names: Keys
     origins: list[Origin]
     ports: dict[int, list[int]]
     schemes: dict[str, list[int]]
