@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from sample_entries import EXPECTED, shown
+
 from outbounds.lists.formats.table import FORMATS
 from outbounds.lists.reading import BadList, ListReader
 

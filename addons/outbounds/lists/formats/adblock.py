@@ -41,6 +41,7 @@ _OPTIONS = re.compile(rf"(.*)\$({_OPTION}(?:,{_OPTION})*)", re.DOTALL | re.ASCII
 _EXPRESSION = re.compile(r"/(.+)/", re.DOTALL)
 _NAME = re.compile(r"\|\|((?:\*\.)?[^/^*:|?$\s]+|\[[0-9a-fA-F:.]+\])(?:\^\|?|\^?\*|/\*?|)",
                    re.ASCII)
+_MOST = 4096  # characters; those that are longer have a domain option with hundreds of names
 _BARE = re.compile(r"[\w.-]+\.[\w-]{2,}\.?")
 
 _HONOURED = {
@@ -80,6 +81,8 @@ def _rule(line: str) -> _Rule:
 
 
 def _parse(line: str, number: int, disabled: frozenset[_Rule]) -> Iterable[Entry]:
+    if len(line) > _MOST:
+        raise Unsupported(f"a rule of more than {_MOST} characters")
     if _COSMETIC.match(line):
         raise Unsupported("a cosmetic rule, about parts of pages")
     rule = _rule(line)
@@ -114,7 +117,8 @@ class AdBlock:
         disabled = frozenset(
             _Rule(rule.text, rule.effect, rule.options - {"badfilter"})
             for _, text in source.blocks() if "badfilter" in text
-            for rule in map(_rule, map(str.strip, text.split("\n"))) if "badfilter" in rule.options)
+            for line in map(str.strip, text.split("\n")) if "badfilter" in line[:_MOST]
+            for rule in [_rule(line[:_MOST])] if "badfilter" in rule.options)
 
         def parse(line: str, number: int) -> Iterable[Entry]:
             return _parse(line, number, disabled)

@@ -26,7 +26,7 @@ _LINES = tuple((name, re.compile(pattern)) for name, pattern in (
     ("adblock", r"!.*|\[Adblock.*\]|\|\|.*|@@.*|\|https?:.*|/\S+/(?:\$\S+)?|.*#@?[?$%]?#.*"),
     ("hosts", rf"{_IP}(?:%\w+)?\s+[^\s;/\-]\S*(?:\s.*)?"),
     ("drop-text", rf"{_IP}/[0-9]+\s*;.*"),
-    ("ranges", rf"(?:.*:)?{_IP}\s*-\s*{_IP}{_END}"),
+    ("ranges", rf".*[0-9a-fA-F:]\s*-\s*{_IP}{_END}"),
     ("urls", r"[A-Za-z][A-Za-z0-9+.-]*://\S+"),
     ("netset", rf"{_IP}(?:/[0-9]+)?{_END}"),
     ("wildcard", rf"\*\.?{_NAME}{_END}"),
@@ -45,6 +45,7 @@ _BESIDE: dict[str, tuple[tuple[str, ...], float]] = {
 }
 _ENOUGH = 0.9
 _LOOKED_AT = 2000
+_MOST = 2048  # characters of a line; some of the expressions take quadratic time
 _MARKUP = re.compile(r"<(?:!doctype\s+html|html|head|\?xml)", re.IGNORECASE)
 
 
@@ -85,6 +86,6 @@ def is_web_page(text: str) -> bool:
 
 def _vote(line: str) -> str:
     for name, pattern in _LINES:
-        if pattern.fullmatch(line):
+        if pattern.fullmatch(line, 0, _MOST):
             return name
     return ""

@@ -48,8 +48,8 @@ _FEW = 64  # lines looked at together once a block has turned out not to be all 
 
 @dataclass(frozen=True, slots=True)
 class LineFormat:
-    """`comment` is a regular expression for the beginning of a comment line; `shapes` what whole blocks may look like,
-    and must mean the same as `parse`."""
+    """`comment` is a regular expression for the beginning of a comment line; `shapes` are what
+    whole blocks may look like, and must mean the same as `parse`."""
 
     parse: ParseLine
     comment: str = "#"

@@ -149,7 +149,7 @@ class Rpz:
     def read(self, source: Source, report: Report) -> Iterator[Batch]:
         zone = _Zone()
         open_record: list[str] = []
-        began = 0
+        began = depth = 0
         for first, text in source.blocks():
             found: list[Entry] = []
             for number, raw in enumerate(text[:-1].split("\n"), first):
@@ -164,11 +164,12 @@ class Rpz:
                 if len(open_record) > _MOST:
                     raise BadList(f"{source.name}:{began}: the parenthesis is not closed within "
                                   f"{_MOST} lines; the zone is broken or cut")
-                record = " ".join(open_record) if len(open_record) > 1 else line
-                if "(" in record and record.count("(") > record.count(")"):
+                depth += line.count("(") - line.count(")")
+                if depth > 0:
                     continue
-                found += self._record(zone, record, began, len(open_record), source.name, report)
-                open_record = []
+                found += self._record(zone, " ".join(open_record), began, len(open_record),
+                                      source.name, report)
+                open_record, depth = [], 0
             yield found
         if open_record:
             raise BadList(f"{source.name}:{began}: the parenthesis is never closed, so the zone "

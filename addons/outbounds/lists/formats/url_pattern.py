@@ -30,6 +30,11 @@ _SCHEME = re.compile(r"^\|?https?://", re.IGNORECASE)
 
 _LEAST = 3  # letters and digits that a pattern must name for anybody to know what it is about
 
+# What the engine compiles in milliseconds. Longer ones are compiled in seconds each, at will of
+# whoever wrote the list.
+_MOST_WILDCARDS = 16
+_MOST_CHARACTERS = 1024
+
 # Front pages of sites that nobody listed: what matches one of them is about every site.
 _PROBES = tuple(f"{scheme}://{host}/" for scheme in ("http", "https") for host in (
     "www.qz5kx.com", "qz5kx.org", "a.b.qz5kx.net", "qz5kx.de", "www.qz5kx.co.uk", "qz5kx.example",
@@ -43,6 +48,8 @@ def from_rule(rule: str, match_case: bool) -> str:
         raise entries.everything()
     if letters < _LEAST:
         raise Unsupported("a pattern too short to be about anything")
+    if rule.count("*") > _MOST_WILDCARDS:
+        raise Unsupported(f"a pattern with more than {_MOST_WILDCARDS} wildcards")
     body = rule
     front = ""
     if body.startswith("||"):
@@ -90,6 +97,8 @@ def from_expression(expression: str, match_case: bool) -> str:
     """The expression itself, if the engine takes it. Raises Poison, Unsupported, BadLine."""
     if any(char.isspace() for char in expression):
         raise BadLine("white space within a rule")
+    if len(expression) > _MOST_CHARACTERS:
+        raise Unsupported(f"a regular expression of more than {_MOST_CHARACTERS} characters")
     return _checked(expression if match_case else f"(?i){expression}")
 
 
