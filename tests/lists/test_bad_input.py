@@ -65,7 +65,7 @@ def test_it_is_said_and_the_last_good_list_stays(
 def test_a_corrupt_compiled_file(tmp_path: Path) -> None:
     house = House(tmp_path, one=GOOD["domains"])
     folder = house.places.generations / house.build().version
-    victim = folder / "names.hashes"
+    victim = folder / "names.table"
     octets = bytearray(victim.read_bytes())
     octets[len(octets) // 2] ^= 1
     victim.unlink()

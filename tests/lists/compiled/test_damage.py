@@ -111,7 +111,7 @@ def test_a_manifest_of_something_else(tmp_path: Path, changes: dict[str, object]
         Generation.open(folder, {})
 
 
-@pytest.mark.parametrize("name", ["patterns.hyperscan", "names.starts", "urls.trie"])
+@pytest.mark.parametrize("name", ["patterns.hyperscan", "names.table", "urls.trie"])
 def test_a_file_in_another_format(tmp_path: Path, name: str) -> None:
     folder = made(tmp_path)
     octets = b"x" * (folder / name).stat().st_size
@@ -135,10 +135,10 @@ def test_a_damaged_generation_is_replaced_and_a_whole_one_is_left_alone(tmp_path
     assert made(tmp_path) == folder
     assert {path.name: path.stat().st_ino for path in folder.iterdir()} == before
     opened = Generation.open(folder, {"t": Terms("t")})
-    (folder / "names.rows").write_bytes(b"\xff" * (folder / "names.rows").stat().st_size)
+    (folder / "names.table").write_bytes(b"\xff" * (folder / "names.table").stat().st_size)
     assert made(tmp_path) == folder
     verify(folder)
-    assert (folder / "names.rows").stat().st_ino != before["names.rows"]
+    assert (folder / "names.table").stat().st_ino != before["names.table"]
     assert opened.match(parse_host("192.0.2.1"), 80, "http", "/")  # reads what it had opened
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 

@@ -1,35 +1,40 @@
-"""A table from hashes of 64 bits to rows, in three files that are mapped into memory.
+"""A table from hashes of 64 bits to rows, in a file that is mapped into memory.
 
-The hashes are sorted, the rows lie beside them in the same order, and a directory says for each
-value of the highest bits where the hashes with it begin. A directory of as many values as there are
-hashes divided by four to eight leaves so few to bisect that they share a line or two of the
-processor's cache: a look-up touches five lines, whatever the size of the table, where a search in a
-tree touches one more each time the table doubles.
+The hashes are sorted, and with a quarter of the slots left over each lies at or shortly after the
+slot that is to all slots as it is to 2⁶⁴. A look-up begins there and goes on to the first hash that
+is not smaller: two or three steps, nearly always in one line of the processor's cache, whatever the
+size of the table. (Bisection, or a descent through a tree, has more to visit in a larger table, and
+visits it all over the memory; Amble and Knuth, "Ordered hash tables", The Computer Journal 17
+(1974), show why order spares the look-up of what is absent.) What is left over holds what follows
+it, so that a look-up need not know; at the end stands the greatest number there is.
 
-The keys themselves are not kept. Who hashes them answers for collisions (`names`).
+Each hash has its row beside it; groups of rows stand in a second file (`rows`). The keys
+themselves are not kept. Who hashes them answers for collisions (`names`).
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
 from .origins import LINE, LINE_BITS
 from .rows import Numbers, counted, mapped, once, reference, save
 
-_BITS: Final = 64
 _CHUNK_BITS: Final = 8  # 256 chunks: of ten million hashes, one is sorted in 10 MiB
-_FILLING: Final = 8     # hashes of one value of the directory, at most on average
+_END: Final = (1 << 64) - 1
 
 
-def files(name: str) -> tuple[str, ...]:
-    """Of the table `name`: hashes, rows, where the second rows stand, and the directory."""
-    return tuple(f"{name}.{what}" for what in ("hashes", "rows", "more", "starts"))
+def files(name: str) -> tuple[str, str]:
+    """Of the table `name`: hashes with what stands for their rows, and groups of rows."""
+    return f"{name}.table", f"{name}.more"
+
+
+def _slot(key: int, slots: int) -> int:
+    # as in `Table`, where it stands in line
+    return (key >> 32) * slots >> 32
 
 
 class Unsorted:
@@ -44,38 +49,37 @@ class Unsorted:
         """`origin` is its number. The lines of one origin come in their order."""
         origin <<= LINE_BITS
         for key, line in zip(hashes, lines, strict=True):
-            add = self._add[key >> _BITS - _CHUNK_BITS]
+            add = self._add[key >> 64 - _CHUNK_BITS]
             add(key)
             add(origin | line)
 
-    def write(self, folder: Path, name: str, step: Callable[[int], None]) -> Counter[int]:
-        """Write the files; how many rows there are of each origin. `step` is told of how many
-        hashes more it is done. Nothing is in here afterwards."""
-        bits = (sum(map(len, self._chunks)) // 2 // _FILLING).bit_length()
-        sizes = array("I", bytes(4 << bits))
-        more = array("Q")
+    def write(self, folder: Path, name: str, step: Callable[[int], None]
+              ) -> tuple[int, Counter[int]]:
+        """Write the files; the number of slots, and how many rows there are of each origin. `step`
+        is told of how many hashes more it is done. Nothing is to be added afterwards."""
+        table_file, more_file = (folder / file for file in files(name))
         counts: Counter[int] = Counter()
-        hash_file, row_file, more_file, start_file = (folder / file for file in files(name))
-        self._add.clear()
-        self._chunks.reverse()
-        with hash_file.open("wb") as hashes, row_file.open("wb") as rows:
-            while self._chunks:
-                chunk = self._chunks.pop()
-                found, its = _distinct(chunk, more)
-                counts += its
-                ordered = sorted(found)
-                array("Q", ordered).tofile(hashes)
-                array("Q", map(found.__getitem__, ordered)).tofile(rows)
-                for key in ordered:
-                    sizes[key >> _BITS - bits] += 1
-                step(len(chunk) // 2)
+        more = array("Q")
+        self._add.clear()  # which hold the chunks
+        for number, chunk in enumerate(self._chunks):
+            self._chunks[number], its = _distinct(chunk, more)
+            counts += its
+            step(len(chunk) // 2)
+        slots = 1 + sum(map(len, self._chunks)) * 2 // 3  # four for three hashes, two numbers each
+        at = 0
+        with table_file.open("wb") as file:
+            for chunk in self._chunks:
+                placed = _placed(chunk, at, slots)
+                at += len(placed) // 2
+                placed.tofile(file)
+            array("Q", (_END, 0) * (max(slots - at, 0) + 1)).tofile(file)
         save(more_file, more)
-        save(start_file, array("I", accumulate(sizes, initial=0)))
-        return counts
+        return slots, counts
 
 
-def _distinct(chunk: array[int], more: array[int]) -> tuple[dict[int, int], Counter[int]]:
-    """What stands for the rows of each hash; how many rows there are of each origin."""
+def _distinct(chunk: array[int], more: array[int]) -> tuple[array[int], Counter[int]]:
+    """The hashes in their order, each with what stands for its rows; how many rows there are of
+    each origin."""
     found: dict[int, int] = {}
     others: dict[int, list[int]] = {}
     for key, row in zip(chunk[::2], chunk[1::2], strict=True):
@@ -89,26 +93,44 @@ def _distinct(chunk: array[int], more: array[int]) -> tuple[dict[int, int], Coun
         first, found[key] = found[key], reference(len(more), 1 + len(added))
         more.append(first)
         more.extend(added)
-    return found, counts
+    ordered = sorted(found)
+    pairs = array("Q", bytes(16 * len(ordered)))
+    pairs[::2] = array("Q", ordered)
+    pairs[1::2] = array("Q", map(found.__getitem__, ordered))
+    return pairs, counts
+
+
+def _placed(pairs: array[int], at: int, slots: int) -> array[int]:
+    """The same, with the slots that are left over before each of them; `at` is the first free."""
+    placed = array("Q")
+    add = placed.append
+    for key, row in zip(pairs[::2], pairs[1::2], strict=True):
+        add(key)
+        add(row)
+        at += 1
+        its = _slot(key, slots)
+        while at <= its:
+            add(key)
+            add(row)
+            at += 1
+    return placed
 
 
 class Table:
-    """Raises OSError, and ValueError where the files do not fit together."""
+    """Raises OSError, and ValueError for what is no table of so many slots."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        hashes, rows, more, starts = (folder / file for file in files(name))
-        self._hashes, self._rows = mapped(hashes), mapped(rows)
-        self._starts = mapped(starts, "I")
-        self.more: Numbers = mapped(more)
-        values = len(self._starts) - 1
-        if values < 1 or values & values - 1 or \
-                not len(self._hashes) == len(self._rows) == self._starts[-1]:
-            raise ValueError(f"{name}: not as many hashes as rows, or as its directory says")
-        self._shift = _BITS + 1 - values.bit_length()
+    def __init__(self, folder: Path, name: str, slots: int) -> None:
+        table, more = (folder / file for file in files(name))
+        pairs, self.more = mapped(table), mapped(more)
+        self._hashes: Numbers = pairs[::2]
+        self._rows: Numbers = pairs[1::2]
+        self._slots = slots
+        if not 0 < slots < len(self._hashes) == len(self._rows) or self._hashes[-1] != _END:
+            raise ValueError(f"{name}: no table of {slots:,} slots")
 
     def __getitem__(self, key: int) -> int:
         """What stands for the rows of a hash (`rows`), 0 if it is not there."""
-        value = key >> self._shift
-        end = self._starts[value + 1]
-        at = bisect_left(self._hashes, key, self._starts[value], end)
-        return self._rows[at] if at < end and self._hashes[at] == key else 0
+        at = (key >> 32) * self._slots >> 32
+        while (found := self._hashes[at]) < key:
+            at += 1
+        return self._rows[at] if found == key else 0

@@ -44,10 +44,11 @@ _NO_PARENTS = 128  # labels: more than a name can have (RFC 1035 section 2.3.4)
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How names become keys: `seed` of the hash, and the fewest labels of a name that has entries
-    for what is below it, 128 if none has."""
+    """How names become keys: `seed` of the hash; the table's `slots`; and the fewest labels of a
+    name that has entries for what is below it, 128 if none has."""
 
     seed: int
+    slots: int
     fewest_labels: int
 
 
@@ -63,15 +64,16 @@ def build(folder: Path, parts: Mapping[str, Part], origins: Origins,
             if common.kind is not _HOST:
                 fewest = min(fewest, 1 + min(name.count(b".") for name in names))
             step("hashing names", len(names))
-    origins.count(unsorted.write(folder, _NAMES, lambda more: step("sorting names", more)))
-    return Keys(seed, fewest)
+    slots, counts = unsorted.write(folder, _NAMES, lambda more: step("sorting names", more))
+    origins.count(counts)
+    return Keys(seed, slots, fewest)
 
 
 class Names:
     """Raises OSError, ValueError."""
 
     def __init__(self, folder: Path, keys: Keys, known: Sequence[Known | None]) -> None:
-        self._table = Table(folder, _NAMES)
+        self._table = Table(folder, _NAMES, keys.slots)
         self._seed, self._fewest = keys.seed, keys.fewest_labels
         self._known = known
 

@@ -82,7 +82,7 @@ def save(path: Path, numbers: array[int]) -> None:
         numbers.tofile(file)
 
 
-def mapped(path: Path, code: Literal["I", "Q"] = "Q") -> Numbers:
+def mapped(path: Path, code: Literal["I", "Q"] = "Q") -> memoryview[int]:
     """A file as a sequence of numbers; pages are read when they are asked for, and shared."""
     with path.open("rb") as file:
         # an empty file cannot be mapped
