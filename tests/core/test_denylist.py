@@ -124,7 +124,11 @@ MATCHES = [
     ("u.example", 80, "http", "/x%5c..%5cprivate", {7}),
     ("u.example", 80, "http", "private", {7}),
     ("u.example", 80, "http", "/private#x", {7}),
-    ("u.example", 80, "http", "/private#/../x", {7, 8, 14, 15}),  # it may be read as /x
+    # read in each way that a server may, and in no other
+    ("u.example", 80, "http", "/private#/../x", {7}),
+    ("u.example", 80, "http", "/x#/../private", {7}),
+    ("u.example", 80, "http", "/x%3F/../private", {7}),
+    ("u.example", 80, "http", "/login%3Fnext=https://x/", set()),
     ("u.example", 80, "http", "/private/..", set()),
     ("u.example", 80, "http", "/public?/../private", set()),
     ("u.example", 80, "http", "/%zzprivate", set()),

@@ -22,7 +22,7 @@ from .address import Network
 from .destination import Address, Host, reaches
 from .hit import Hit, Hits, Matcher, Terms
 from .list_entry import Effect, Entry, Kind, weight
-from .url_prefix import UrlPrefix, canonical_path
+from .url_prefix import UrlPrefix, readings
 
 
 class _Networks:
@@ -62,13 +62,14 @@ class _Urls:
         self._lengths = tuple(sorted({len(path) for path in prefixes}))
 
     def match(self, port: int, scheme: str, path: str) -> Hits:
-        canonical = canonical_path(path)
-        if canonical is None:  # encoded beyond reading: taken for every entry that denies
-            found = [(url, hit) for pairs in self._prefixes.values() for url, hit in pairs
-                     if hit.effect is Effect.DENY]
+        places = readings(path)
+        if places is None:  # encoded beyond reading: taken for every entry that denies
+            found = [pair for pairs in self._prefixes.values() for pair in pairs]
         else:
-            found = [pair for length in self._lengths if length <= len(canonical)
-                     for pair in self._prefixes.get(canonical[:length], ())]
+            found = [pair for place in places for length in self._lengths if length <= len(place)
+                     for pair in self._prefixes.get(place[:length], ())]
+        if places is None or len(places) > 1:
+            found = [pair for pair in dict.fromkeys(found) if pair[1].effect is Effect.DENY]
         return tuple(hit for url, hit in found
                      if url.scheme in ("", scheme) and url.port in (0, port))
 

@@ -155,7 +155,8 @@ def _network(text: str) -> Network:
 
 # A name that is canonical as it stands: what nearly every line of nearly every list holds.
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_PLAIN = re.compile(rf"(?:(?!xn--){_LABEL}\.)+(?!xn--)[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
+_PLAIN = re.compile(
+    rf"(?:(?!xn--){_LABEL}\.)+(?!xn--)[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?", re.ASCII)
 
 
 def canonical_name(text: str) -> str:

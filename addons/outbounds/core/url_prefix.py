@@ -39,32 +39,49 @@ def _unescape(text: bytes) -> bytes | None:
     return None if _ESCAPE.search(text) else text
 
 
-def canonical_path(path: str) -> bytes | None:
-    """Path and query of a URL as they are compared; None if it could be read as two places.
+def readings(path: str) -> tuple[bytes, ...] | None:
+    """Path and query of a URL as they are compared, in each way in which servers may read them;
+    None if it has more than 8 layers of encoding.
 
-    That is a path with more than 8 layers of encoding, and one with dot segments or empty ones
-    behind an encoded question mark, or behind a number sign that does not belong into a request:
-    servers disagree whether the path ends there. A caller takes None for a match: such a path is
-    written to hide what it is. The result is its own canonical form.
+    There is nearly always one. Servers disagree where a path ends that has dot segments or empty
+    ones behind an encoded question mark, or a number sign, which does not belong into a request;
+    such a path is more than one place, and at most six. A caller who finds several takes each that
+    is denied, and none for a permission: nobody can tell which one is meant. None is taken for a
+    denied place: such a path is written to hide what it is.
     """
     if _is_canonical(path):
-        return path.encode()
+        return (path.encode(),)
     target, number_sign, rest = path.partition("#")
     raw, question, query = target.partition("?")
     plain = _unescape(raw.encode("utf-8", "surrogateescape"))
     plain_query = _unescape(query.encode("utf-8", "surrogateescape"))
     if plain is None or plain_query is None:
         return None
+    behind = b"?" + plain_query if question else b""
     first, encoded_question, second = plain.partition(b"?")
-    resolved = _resolved(plain)
-    if encoded_question and resolved != _resolved(first) + b"?" + second:
-        return None
+    found = [_resolved(plain) + behind]
+    if encoded_question:
+        found.append(_resolved(first) + b"?" + second + behind)
+    # a bare number sign would be taken for a fragment again
+    found = [each.replace(b"#", b"%23") for each in found]
     if number_sign and not question:
-        whole = canonical_path(f"{target}%23{rest}")
-        if whole is None or not whole.startswith(resolved):
+        whole = readings(f"{target}%23{rest}")
+        if whole is None:
             return None
-    found = resolved + (b"?" + plain_query if question else b"")
-    return found.replace(b"#", b"%23")  # a bare one would be taken for a fragment again
+        found += whole
+    return tuple(dict.fromkeys(found))
+
+
+def canonical_path(path: str) -> bytes | None:
+    """The one form in which path and query are compared; None if there is not one (`readings`).
+
+    A fragment alone makes no difference. The result is its own canonical form.
+    """
+    found = readings(path)
+    if found is None:
+        return None
+    first, *others = found
+    return first if all(each.startswith(first + b"%23") for each in others) else None
 
 
 def _is_canonical(path: str) -> bool:

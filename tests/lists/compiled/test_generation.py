@@ -214,3 +214,20 @@ def test_a_pattern_that_cannot_be_matched_in_linear_time(tmp_path: Path, pattern
     assert reason.lower() in error.value.reason.lower()
     assert str(error.value).startswith("bad:2: ")
     assert list((tmp_path / "generations").iterdir()) == []
+
+
+def test_a_path_that_may_be_two_places_is_denied_where_one_of_them_is(tmp_path: Path) -> None:
+    """And not everywhere: an encoded question mark in front of a URL is an everyday thing."""
+    folder = compiled(tmp_path, t=[
+        Entry(Kind.PATTERN, "^http://[^/]+/admin", 1),
+        Entry(Kind.PATTERN, "^http://[^/]+/admin/open", 2, Effect.ALLOW)])
+    generation = Generation.open(folder, {"t": Terms("t")})
+
+    def lines(path: str) -> list[int]:
+        found = generation.match(parse_host("any.example"), 80, "http", path)
+        return sorted(hit.line for hit in found)
+
+    assert lines("/login%3Fnext=https://x/") == []
+    assert lines("/x%3F/../admin") == [1] and lines("/x#/../admin") == [1]
+    assert lines("/admin/open") == [1, 2]
+    assert lines("/admin/open#/../x") == [1]  # what may be another place is not allowed

@@ -7,9 +7,10 @@ syntax is that of PCRE. They are matched against the octets of
     scheme://host[:port]/path?query
 
 with the host as `Host.uri` writes it, the port only where it is not the scheme's own, and path and
-query as `canonical_path` makes them. Letters count as they are written, unless the expression
-begins with (?i); the host is in lower case anyway. A dot matches a line end, too, because %0A must
-not break a match. An expression that matches nothing at all would match every URL, and is refused.
+query in each way in which they can be read (`core.url_prefix.readings`). Letters count as they are
+written, unless the expression begins with (?i); the host is in lower case anyway. A dot matches a
+line end, too, because %0A must not break a match. An expression that matches nothing at all would
+match every URL, and is refused.
 
 Several threads must not ask at once: they would share the engine's working memory.
 """
@@ -26,7 +27,7 @@ import hyperscan
 from ...core.destination import Host
 from ...core.hit import Hit
 from ...core.list_entry import Effect, Kind, weight
-from ...core.url_prefix import canonical_path
+from ...core.url_prefix import readings
 from .faults import CompileError
 from .origins import LINE, LINE_BITS, Known, Origins
 from .part import Part
@@ -128,15 +129,20 @@ class Patterns:
         """`path` as in a request, not empty."""
         if self._database is None:
             return []
-        canonical = canonical_path(path)
-        if canonical is None:
+        places = readings(path)
+        if places is None:
             return self._ways_to_deny
         numbers: list[int] = []
-        self._database.scan(subject(host, port, scheme, canonical), match_event_handler=_note,
-                            context=numbers, scratch=self._scratch)
+        for place in places:
+            self._database.scan(subject(host, port, scheme, place), match_event_handler=_note,
+                                context=numbers, scratch=self._scratch)
+        several = len(places) > 1
+        if several:
+            numbers = sorted(set(numbers))
         return [known.hit(row & LINE, _WEIGHT) for number in numbers
                 for row in rows_at(self._rows[number], self._more)
-                if (known := self._known[row >> LINE_BITS]) is not None]
+                if (known := self._known[row >> LINE_BITS]) is not None
+                and not (several and known.effect is not Effect.DENY)]
 
     @cached_property
     def _ways_to_deny(self) -> list[Hit]:

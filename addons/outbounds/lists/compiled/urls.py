@@ -3,7 +3,7 @@
 Whether an entry also names a scheme or a port is looked at when its path matches: the rows of a key
 always stand in the second array, and beside it an array of limits.
 
-A path that cannot be made canonical counts as every path of its host. For that, and to know quickly
+A path that nobody can read counts as every path of its host. For that, and to know quickly
 that a host has no entry at all, a second table holds for each host the different ways in which its
 entries deny, each once. What allows is left out of it, because nobody can tell that it is meant.
 """
@@ -22,7 +22,7 @@ import marisa_trie  # type: ignore[import-not-found]
 from ...core.destination import Host
 from ...core.hit import Hit
 from ...core.list_entry import Effect, Kind, weight
-from ...core.url_prefix import UrlPrefix, canonical_path
+from ...core.url_prefix import UrlPrefix, readings
 from .origins import LINE, LINE_BITS, Known, Origins
 from .part import Part, Url
 from .rows import counted, mapped, reference, save, span
@@ -128,14 +128,16 @@ class Urls:
         if at_host is None:
             return []
         number = _SCHEMES.index(scheme)
-        canonical = canonical_path(path)
-        if canonical is None:
+        places = readings(path)
+        if places is None:
             return self._hits(self._hosts.rows(at_host, port, number), host, b"")
+        keys = (key for place in places for key in self._urls.trie.prefixes(name + place))
         found: list[Hit] = []
-        for key in self._urls.trie.prefixes(name + canonical):
+        for key in keys if len(places) == 1 else dict.fromkeys(keys):
             rows = self._urls.rows(self._urls.trie.key_id(key), port, number)
             found += self._hits(rows, host, key[len(name):])
-        return found
+        return found if len(places) == 1 else [
+            hit for hit in found if hit.effect is Effect.DENY]
 
     def _hits(self, rows: Iterable[int], host: Host, path: bytes) -> list[Hit]:
         narrow = weight(Kind.URL, UrlPrefix("", host, 0, path))
