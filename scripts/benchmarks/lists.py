@@ -152,6 +152,7 @@ def _beside_squid(report: Report, size: int, turns: int) -> None:
     listed = lists_names.apart(size)
     # not below build: Squid gives up root, and must reach its files
     folder = Path(tempfile.mkdtemp(prefix="outbounds-bench-"))
+    folder.chmod(0o711)
     try:
         squid = lists_squid.squid(folder / "squid", listed, turns)
         ours = lists_squid.product(folder / "outbounds", listed, turns)

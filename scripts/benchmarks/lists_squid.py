@@ -55,7 +55,6 @@ def squid(folder: Path, listed: Path, turns: int) -> Seen:
     port, config = free_port(), folder / "squid.conf"
     config.write_text(_SQUID.format(port=port, names=names, folder=folder))
     if os.geteuid() == 0:  # it gives up root for its own user, who must be able to write
-        folder.parent.chmod(0o755)
         folder.chmod(0o777)
     program = find("squid")
 
