@@ -41,6 +41,17 @@ def test_good_as_json(config: Path) -> None:
     assert len(said["policy"]) == 64
 
 
+def test_compiled_lists_are_named_apart(config: Path) -> None:
+    text = (config / "destinations.yaml").read_text()
+    (config / "destinations.yaml").write_text(text.replace("lists:\n  - id: blocked", """lists:
+  - {id: malware, feed: {url: "https://lists.example.net/x"}, clause: S-covert}
+  - id: blocked""", 1))
+    line = CliRunner().invoke(check, ["--config", str(config)]).stdout
+    assert "1 compiled (`outbounds lists status`)" in line
+    said = json.loads(CliRunner().invoke(check, ["--config", str(config), "--json"]).stdout)
+    assert said["compiled_lists"] == ["malware"]
+
+
 @pytest.fixture
 def broken(config: Path) -> Path:
     for name, old, new in (("limits.yaml", "6000/min", "6000/parsec"),

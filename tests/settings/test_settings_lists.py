@@ -191,3 +191,12 @@ def test_an_exception_may_name_a_compiled_list_and_any_line_of_it(folder: Folder
                  "host: a.example, until: 2027-01-31, reason: x}\n")
     grant, = folder.load().policy.grants
     assert grant.rule == "malware:7" and grant.until < math.inf
+
+
+def test_an_entry_for_a_plan_that_does_not_exist_is_for_nobody(folder: Folder) -> None:
+    folder.write("lists/blocked.txt", "domain a.example plans=default\n"
+                                      "domain b.example plans=defualt\n")
+    with pytest.raises(SettingsError) as caught:
+        folder.load()
+    assert 'lists/blocked.txt:2: ' in str(caught.value)
+    assert '"defualt": unknown plan; did you mean default?' in str(caught.value)

@@ -58,6 +58,7 @@ def contents(settings: Settings) -> dict[str, Any]:
         "plans": list(policy.plans),
         "limits": list(policy.limits),
         "lists": dict(settings.lists),
+        "compiled_lists": [source.id for source in settings.sources],
         "exceptions": [grant.id for grant in policy.grants],
         "clauses": len(settings.clauses),
         "warnings": list(settings.warnings),
@@ -67,9 +68,11 @@ def contents(settings: Settings) -> dict[str, Any]:
 def summary(settings: Settings) -> str:
     policy = settings.policy
     lists = ", ".join(f"{name} {count}" for name, count in settings.lists.items())
+    compiled = f", {len(settings.sources)} compiled (`outbounds lists status`)" \
+        if settings.sources else ""
     return (f"{settings.folder} is good: {_count(len(policy.plans), 'plan')}, "
             f"{_count(len(policy.limits), 'limit')}, {_count(len(settings.lists), 'list')}"
-            f"{f' (entries: {lists})' if lists else ''}, "
+            f"{f' (entries: {lists})' if lists else ''}{compiled}, "
             f"{_count(len(policy.grants), 'exception')}, "
             f"{_count(len(settings.clauses), 'clause')}; policy {policy.version[:12]}")
 

@@ -139,10 +139,19 @@ class Documents:
             text = text.replace("\r\n", "\n")
             found, faults = parse_rules(text, str(path))
             self.problems += [Problem("", 0, (), ABSENT, fault) for fault in faults]
+            self._unknown_plans(str(path), found)
             if any(each.kind is Kind.PATTERN for each in found):
                 self.compiled.add(name)  # patterns are compiled outside the proxy
             else:
                 self.texts[name], self.entries[name] = text, found
+
+    def _unknown_plans(self, name: str, entries: Sequence[Entry]) -> None:
+        """An entry for a plan that does not exist is for nobody."""
+        plans = self.ids("plans.yaml", "plans")
+        for entry in entries if plans is not None else ():
+            for plan in sorted(entry.scope.plans - plans):
+                self.problems.append(Problem(
+                    name, entry.line, (), plan, f"unknown plan; {nearest(plan, plans)}"))
 
     def _strangers(self) -> None:
         """A YAML file that nobody reads is a rule that somebody believes in."""
