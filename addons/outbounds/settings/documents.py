@@ -148,7 +148,9 @@ class Documents:
     def _unknown_plans(self, name: str, entries: Sequence[Entry]) -> None:
         """An entry for a plan that does not exist is for nobody."""
         plans = self.ids("plans.yaml", "plans")
-        for entry in entries if plans is not None else ():
+        if plans is None:
+            return
+        for entry in entries:
             for plan in sorted(entry.scope.plans - plans):
                 self.problems.append(Problem(
                     name, entry.line, (), plan, f"unknown plan; {nearest(plan, plans)}"))
