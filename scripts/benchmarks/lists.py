@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import lists_hosts, lists_names, lists_squid, lists_worker
+from . import lists_hosts, lists_names, lists_squid, lists_swap, lists_worker
 from .report import OUT, Report, Row, at_most, ratio
 from .tools import Missing
 from .turns import interleaved
@@ -26,10 +26,13 @@ for hosts of one to five labels: "hit" for names on the list and below them, "mi
 the same shapes, and addresses; {asked:,} different ones of each, {turns} turns, the two sizes \
 taking turns. Its memory is what it has more after 100,000 look-ups than before opening; private \
 is what it shares with nobody, while a second process serves from the same files, as workers do. \
-Patterns are asked for URLs that are all different. Squid loads names of which none is below \
-another, each with a leading dot, and is asked for one of them every 5 ms while it reloads; so is \
-this product while its compiled list is exchanged. In memory: a list of {memory:,} entries kept by \
-hand. "new" hosts and addresses are seen for the first time, others are remembered."""
+A swap: `outbounds serve` on one core is pointed at another generation of the large list, while \
+wrk keeps {connections} connections busy; a task on its event loop sleeps for 1 ms again and \
+again and notes how late it is woken. Patterns are asked for URLs that are all different. Squid \
+loads names of which none is below another, each with a leading dot, and is asked for one of them \
+every 5 ms while it reloads; so is this product while its compiled list is exchanged. In memory: \
+a list of {memory:,} entries kept by hand. "new" hosts and addresses are seen for the first time, \
+others are remembered."""
 
 
 def run(quick: bool) -> Report:
@@ -37,7 +40,7 @@ def run(quick: bool) -> Report:
     small, networks, patterns = 10_000, min(large, 100_000), 10_000
     report = Report("lists", METHOD.format(
         large=large, networks=networks, asked=lists_worker.ASKED, turns=turns,
-        memory=lists_hosts.IN_MEMORY))
+        memory=lists_hosts.IN_MEMORY, connections=lists_swap.CONNECTIONS))
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lists-", dir=OUT) as where:
         folder = Path(where)
@@ -45,6 +48,7 @@ def run(quick: bool) -> Report:
         folders = _compiled(report, folder, names, lists_names.names(small), networks, patterns)
         _asked(report, folders, names, large, small, turns)
         _patterns(report, folders["patterns"], patterns, turns)
+        _swapped(report, folder / "swap", names, turns)
         _beside_squid(report, squid, turns=1 if quick else 5)
     contenders = lists_hosts.in_memory() | lists_hosts.hosts() | lists_hosts.address_rules()
     report.rows += [Row(name, "µs", figures, at_most(3.0) if "in memory" in name else None)
@@ -146,6 +150,13 @@ def _patterns(report: Report, folder: str, count: int, turns: int) -> None:
             at_most(5.0)),
         Row("new URL against patterns, 99th percentile", "µs", slowest),
         Row("memory of the patterns, private", "MiB", [found["memory"]])]
+
+
+def _swapped(report: Report, folder: Path, names: Path, turns: int) -> None:
+    try:
+        lists_swap.add_rows(report, folder, names, turns)
+    except Missing as missing:
+        report.missing["swap of the large list under load"] = str(missing)
 
 
 def _beside_squid(report: Report, size: int, turns: int) -> None:

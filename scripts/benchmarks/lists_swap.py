@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -17,9 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .client import Client
+from .machine import cores
 from .origin import Origin
+from .report import Report, Row, at_most
 from .running import Running, free_port, wait_for
 from .setting import NAME, PASSWORD, add_account, configuration, edit
+from .tools import Missing
 
 CONNECTIONS = 4
 SETTLE = 3.0   # s under load before the first swap, and between two
@@ -62,6 +66,24 @@ class Swaps:
     quiet: list[float]
     failed: int
     requests: int
+
+
+def add_rows(report: Report, folder: Path, names: Path, turns: int) -> None:
+    """The rows of a swap of all of `names`, a file of plain domains. Raises Missing."""
+    available = cores()
+    if len(available) < 2:
+        raise Missing("needs two cores, one of them for the proxy alone")
+    folder.mkdir()
+    other = folder / "other-names.txt"
+    with names.open("rb") as source, other.open("wb") as target:
+        source.readline()  # another list, so another generation: one name less
+        shutil.copyfileobj(source, target)
+    found = swaps(folder, names, other, turns, available[0], available[1])
+    report.rows += [
+        Row("swap of the large list under load: event loop stands still", "ms", found.stalls),
+        Row("… the longest of all swaps", "ms", [max(found.stalls)], at_most(10.0)),
+        Row("… the same load without a swap, the longest", "ms", [max(found.quiet)]),
+        Row(f"… requests that failed, of {found.requests:,}", "", [found.failed], at_most(0.0))]
 
 
 def swaps(folder: Path, names: Path, other_names: Path, turns: int, core: int,
