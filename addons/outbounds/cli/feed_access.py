@@ -93,7 +93,7 @@ class FeedAccess:
             destination_ip=",".join(addresses)[:64],
             destination_port=parts.port or (443 if parts.scheme == "https" else 80),
             url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
-            policy_version=self._policy.version)
+            **self._policy.versions)
         self._open[record.id] = (record, time.monotonic())
         return record.id
 

@@ -173,5 +173,5 @@ class TunnelContents:
             destination_domain=exchange.host.text, destination_port=exchange.port,
             tls_server_name=sni, verdict="refuse", rule_id=verdict.rule,
             rule_ruleset=verdict.control, rule_reference=verdict.clause,
-            policy_version=rt.gate.policy.version)
+            **rt.gate.policy.versions)
         return verdict

@@ -64,7 +64,7 @@ class Tunnels:
             "tunnel", reason=who.detail, status=407, source_ip=source.ip, source_port=source.port,
             connection=source.connection, way=Way.SOCKS.value, verdict="refuse",
             rule_id="credentials", rule_ruleset="identity",
-            policy_version=self._rt.gate.policy.version)
+            **self._rt.gate.policy.versions)
         return False
 
     async def socks(self, data: SocksConnect, client: ClientConnection) -> None:
@@ -178,8 +178,7 @@ class Tunnels:
         """The `tls_failed_*` hooks."""
         rt, tunnel = self._rt, client.tunnel
         rt.metrics.tls_failures.labels(side).inc()
-        known: dict[str, Any] = {"connection": client.id,
-                                 "policy_version": rt.gate.policy.version}
+        known: dict[str, Any] = {"connection": client.id, **rt.gate.policy.versions}
         if tunnel is not None:
             record = tunnel.exchange.record
             known |= {"user_id": record.user_id, "source_ip": record.source_ip,
