@@ -17,12 +17,13 @@ ADDONS = Path(__file__).resolve().parents[1] / "addons"
 PACKAGE = "outbounds"
 ROOT = ""  # the modules of the package itself: __init__ and __main__
 
-_MIDDLE = {"core", "settings"}
+_MIDDLE = {"core", "settings", "fetching"}
 _UPPER = ("stores", "lists", "identity", "robotstxt", "evidence", "resolver")
 LAYERS: Mapping[str, frozenset[str]] = {
     ROOT: frozenset({ROOT, "cli"}),
     "core": frozenset({"core"}),
     "settings": frozenset({"settings", "core"}),
+    "fetching": frozenset({"fetching", "core", "settings"}),
     # from here on with the package itself, which knows its version and where it lies
     **{name: frozenset({ROOT, name, *_MIDDLE}) for name in _UPPER},
     "proxy": frozenset({ROOT, "proxy", *_UPPER, *_MIDDLE}),

@@ -9,10 +9,11 @@ The path of a request::
     proxy/      the dial: only addresses that were vetted, at the moment of dialling
     evidence/   the closing record: outcome, bytes, timings
 
-The layer rule, one way only: `core` imports nothing of ours; `settings` imports core; `stores`,
-`lists`, `identity`, `resolver`, `robotstxt` and `evidence` import core and settings; `proxy`
-imports those; `cli` imports anything but hook code. `core` reads no clock, no file and no socket:
-time is an argument. `tests/test_layers.py` holds the house to it.
+The layer rule, one way only: `core` imports nothing of ours; `settings` imports core; `fetching`
+imports those; `stores`, `lists`, `identity`, `resolver`, `robotstxt` and `evidence` import core,
+settings and fetching; `proxy` imports all of these; `cli` imports anything but hook code. `core`
+reads no clock, no file and no socket: time is an argument. `tests/test_layers.py` holds the house
+to it.
 """
 
 __version__ = "0.1.0"

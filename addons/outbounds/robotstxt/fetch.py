@@ -19,22 +19,19 @@ would let a loop switch a site's rules off, so here it is unreachable.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from ..fetching import REDIRECTS, Pinned, check_literal, redirect_target
 from . import freshness
 from .body import ACCEPT_ENCODING, Body, UnreadableBody
 
 MAX_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 type Origin = tuple[str, str, int]
 
@@ -142,7 +139,7 @@ class Fetcher:
             ) from error
         status, body, outcome = 0, Body(""), "error"
         connector = aiohttp.TCPConnector(
-            resolver=_Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True
+            resolver=Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True
         )
         try:
             async with aiohttp.ClientSession(
@@ -152,7 +149,7 @@ class Fetcher:
                 trust_env=False,
             ) as session, session.get(url, headers=self._headers, allow_redirects=False) as reply:
                 status = reply.status
-                if status in _REDIRECTS:
+                if status in REDIRECTS:
                     target = _target(url, reply.headers.get("Location", ""))
                     outcome = "redirect"
                     return target
@@ -190,42 +187,17 @@ class Fetcher:
                 f"{host} was not asked for its robots.txt: "
                 "it does not resolve, or to an address that may not be reached."
             ) from error
-        # aiohttp dials these as they stand, so what stands there has to be what was vetted
-        if ":" in host or host.replace(".", "").isdigit():
-            vetted = {ipaddress.ip_address(address) for address in addresses}
-            if ipaddress.ip_address(host) not in vetted:
-                raise Unreachable(f"{host} is not the address that was vetted for it.")
+        try:
+            check_literal(host, addresses)
+        except ValueError as error:
+            raise Unreachable(f"{error}.") from None
         return addresses
-
-
-class _Pinned(AbstractResolver):
-    """Answers with the addresses that were vetted for this hop, and asks nobody."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0, flags=socket.AI_NUMERICHOST,
-            )
-            for address in self._addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def _target(url: URL, location: str) -> URL:
     """Where a redirect leads. Raises Unreachable if that is no place with a robots.txt."""
     try:
-        target = url.join(URL(location)).with_fragment(None)
-        if location and target.scheme in ("http", "https") and target.raw_host:
-            return target.with_user(None)
+        return redirect_target(url, location)
     except ValueError:
-        pass
-    raise Unreachable(f"The robots.txt of {url.host} redirects to no http or https address.")
+        raise Unreachable(f"The robots.txt of {url.host} redirects to no http or https address."
+                          ) from None

@@ -19,8 +19,6 @@ Asking again is cheap: the ETag and the date of the copy that is held go along (
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,14 +26,13 @@ from pathlib import Path
 from typing import Protocol
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from ...fetching import REDIRECTS, Pinned, check_literal, redirect_target
 from .body import ACCEPT_ENCODING, Body, UnusableBody
 from .retry import retry_after
 
 MAX_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Resolve(Protocol):
@@ -151,7 +148,7 @@ class Fetcher:
                               f"({error})") from error
         status, body, outcome = 0, None, "error"
         connector = aiohttp.TCPConnector(
-            resolver=_Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True)
+            resolver=Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True)
         limits = self._timeouts
         try:
             async with aiohttp.ClientSession(
@@ -160,7 +157,7 @@ class Fetcher:
                     total=None, sock_connect=limits.connect, sock_read=limits.silence),
             ) as session, session.get(url, headers=headers, allow_redirects=False) as reply:
                 status = reply.status
-                if status in _REDIRECTS:
+                if status in REDIRECTS:
                     target = _target(url, reply.headers.get("Location", ""))
                     outcome = "redirect"
                     return target
@@ -196,44 +193,20 @@ class Fetcher:
             addresses = await self._resolve(host, port)
         except Exception as error:
             raise FetchFailed(f"{host} was not asked: {error}") from error
-        # aiohttp dials these as they stand, so what stands there has to be what was vetted
-        if ":" in host or host.replace(".", "").isdigit():
-            vetted = {ipaddress.ip_address(address) for address in addresses}
-            if ipaddress.ip_address(host) not in vetted:
-                raise FetchFailed(f"{host} is not the address that was vetted for it")
+        try:
+            check_literal(host, addresses)
+        except ValueError as error:
+            raise FetchFailed(str(error)) from None
         return addresses
-
-
-class _Pinned(AbstractResolver):
-    """Answers with the addresses that were vetted for this hop, and asks nobody."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0, flags=socket.AI_NUMERICHOST)
-            for address in self._addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 def _target(url: URL, location: str) -> URL:
     """Where a redirect leads. Raises FetchFailed if that is no place for a list."""
     try:
-        target = url.join(URL(location)).with_fragment(None)
-    except ValueError:
-        target = URL()
-    if not location or target.scheme not in ("http", "https") or not target.raw_host:
-        raise FetchFailed(f"{url.host} redirects to no http or https address")
+        target = redirect_target(url, location)
+    except ValueError as error:
+        raise FetchFailed(str(error)) from None
     if url.scheme == "https" and target.scheme == "http":
         raise FetchFailed(f"{url.host} redirects from https to http, where anybody on the way "
                           "could change the list")
-    return target.with_user(None)
+    return target

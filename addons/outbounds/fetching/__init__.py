@@ -1,0 +1,8 @@
+"""What every fetch in the proxy's own name needs: connections to vetted addresses, and no others.
+
+Shared by whoever fetches with aiohttp: robots.txt files (`robotstxt`) and lists (`lists.feeds`).
+"""
+
+from .pinned import REDIRECTS, Pinned, check_literal, redirect_target
+
+__all__ = ["REDIRECTS", "Pinned", "check_literal", "redirect_target"]
