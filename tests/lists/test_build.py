@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from building import House
 
+from outbounds.core.hit import Terms
 from outbounds.core.list_entry import Entry
 from outbounds.lists import build as building
 from outbounds.lists import part_store
@@ -367,3 +369,18 @@ def test_killed_anywhere_a_build_leaves_old_or_new_and_the_next_one_is_good(
 def test_no_status_is_an_empty_one() -> None:
     assert Status().missing == ()
     assert read_status(Path("/nonexistent/status.json")) is None
+
+
+@pytest.mark.parametrize(("only", "error"), [
+    ({"adult"}, ""), ({"feed"}, ""),
+    ({"adult", "adlut"}, "no entry carries the label adlut that `only` names, so nothing is denied "
+                         "for it; its labels are adult, feed"),
+])
+def test_a_label_that_no_entry_carries_is_said(only: set[str], error: str, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.write("rules", "pattern ^http://x labels=adult\n", "rules")
+    house.sources["rules"] = dataclasses.replace(house.sources["rules"], terms=Terms(
+        "rules", labels=("feed",), only=frozenset(only)))
+    status = house.one()
+    assert status.error.endswith(error) and bool(status.error) == bool(error)
+    assert status.entries == 1

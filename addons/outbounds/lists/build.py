@@ -69,6 +69,7 @@ def build(settings: Settings, access: Access, progress: Progress = lambda *_: No
             before.of(source.id) or ListStatus(source.id, source.format), fetched, progress,
             accepted=source.id in accept, again=force) for source in settings.sources}
         version, statuses = _compile(places, store, chosen, progress)
+        statuses = _with_idle_labels(places, version, settings.sources, statuses)
         _put_in_force(places, version)
         _keep_copies(places, fetched, statuses, chosen)
         status = Status(version, time.time(), time.monotonic() - started, statuses)
@@ -146,6 +147,25 @@ def _compile(places: Places, store: PartStore, chosen: dict[str, Chosen],
             return folder.name, tuple(
                 replace(status, entries=different.get(list_id, 0))
                 for list_id, status in statuses.items())
+
+
+def _with_idle_labels(places: Places, version: str, sources: Iterable[ListSource],
+                      statuses: tuple[ListStatus, ...]) -> tuple[ListStatus, ...]:
+    """The statuses, with an error where `only` names a label that no entry carries: a category
+    that somebody believes to be denied."""
+    if not version:
+        return statuses
+    carried = Generation.open(places.generations / version, {}).labels
+    found = {each.id: each for each in statuses}
+    for source in sources:
+        there = carried.get(source.id, frozenset()) | set(source.terms.labels)
+        idle = source.terms.only - there
+        if idle and source.id in carried and not found[source.id].error:
+            names = ", ".join(sorted(there)[:10]) or "none"
+            found[source.id] = replace(found[source.id], error=(
+                f"{found[source.id].source}: no entry carries the label {', '.join(sorted(idle))} "
+                f"that `only` names, so nothing is denied for it; its labels are {names}"))
+    return tuple(found.values())
 
 
 def _stepped_back(status: ListStatus, before: ListStatus, store: PartStore,

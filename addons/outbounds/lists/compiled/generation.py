@@ -32,12 +32,15 @@ class Generation:
     they may be deleted earlier.
 
     `lists` maps the id of each compiled list to the number of its different entries, whether or
-    not it is in force. Not to be asked by several threads at once (`patterns`).
+    not it is in force, `labels` to the labels that its entries carry themselves. Not to be asked by several threads at once (`patterns`).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, origins: list[Known | None]) -> None:
         self.version = manifest.version
         self.lists: Mapping[str, int] = manifest.lists
+        self.labels: Mapping[str, frozenset[str]] = {list_id: frozenset(
+            label for origin in manifest.origins if origin.list_id == list_id
+            for label in origin.common.labels) for list_id in manifest.lists}
         self.size = sum(manifest.lists.values())
         self._names = names.Names(folder, manifest.names, origins)
         self._networks = networks.Networks(folder, origins)
