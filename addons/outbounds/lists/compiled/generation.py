@@ -32,7 +32,8 @@ class Generation:
     they may be deleted earlier.
 
     `lists` maps the id of each compiled list to the number of its different entries, whether or
-    not it is in force, `labels` to the labels that its entries carry themselves. Not to be asked by several threads at once (`patterns`).
+    not it is in force, `labels` to the labels that its entries carry themselves. Not to be asked
+    by several threads at once (`patterns`).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, origins: list[Known | None]) -> None:
