@@ -179,8 +179,8 @@ class Service:
             logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
                            "outbounds accounts add NAME --config %s", settings.folder)
         proxyserver = ctx.master.addons.get("proxyserver")
-        # What is here by now stays. Walking over all of it again and again, the collector of garbage
-        # held up every request for 75 ms at a time (scripts/bench lists: swaps under load).
+        # What is here by now stays. Walking over all of it again and again, the collector of
+        # garbage held up every request for 75 ms at a time (scripts/bench lists: swaps).
         gc.collect()
         gc.freeze()
         self.runtime.starting = False
