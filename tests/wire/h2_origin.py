@@ -20,6 +20,9 @@ from hypercorn.config import Config
 
 from .harness import wait_until
 
+ENDLESS = "/no-end-of-stream"
+"""All octets of the body come at once, and that there are no more only 2 s later."""
+
 
 @dataclass
 class Heard:
@@ -90,7 +93,10 @@ class H2Origin:
         body = text.encode()
         await send({"type": "http.response.start", "status": status, "headers": [
             (b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        if scope["path"] == ENDLESS:
+            await asyncio.sleep(2.0)
+        await send({"type": "http.response.body", "body": b""})
 
     def paths(self) -> list[str]:
         """Paths asked for, without the proxy's own look at robots.txt."""

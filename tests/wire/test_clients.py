@@ -26,6 +26,7 @@ import socks
 from aiohttp import WSMsgType, web
 
 from .dialogue import basic
+from .h2_origin import ENDLESS
 from .harness import edit_yaml, wait_until
 from .stage import Stage, staged
 
@@ -116,6 +117,16 @@ CLIENTS: list[Any] = [
     pytest.param(with_httpx_h2, id="httpx-h2"), pytest.param(with_aiohttp, id="aiohttp"),
 ]
 SPEAK_H2 = (with_curl, with_httpx_h2)
+
+
+def test_a_client_that_leaves_with_the_whole_body_has_been_served(stage: Stage) -> None:
+    """curl does not wait for the end of an HTTP/2 stream when it has as much as was announced."""
+    url = stage.url(ENDLESS, kind="h2")
+    assert with_curl(stage, url, "alice", stage.proxy.ca)[:2] == (200, f"hello from {ENDLESS}\n")
+    (_, end), = wait_until(lambda: [
+        pair for pair in stage.proxy.pairs(event_action="request", url_path=ENDLESS) if pair[1]])
+    assert end["event.outcome"] == "success"
+    assert end["http.response.bytes"] == len(f"hello from {ENDLESS}\n")
 
 
 def curl_speaks_h2() -> bool:

@@ -204,8 +204,11 @@ class Exchanges:
             return
         message = client.dial_refused or flow.error.msg
         if _client_left(flow.error.msg):
-            self._closed(flow, exchange, "failure",
-                         client.severed or "the client ended the exchange")
+            if _delivered(flow, exchange) and not client.severed:
+                self._closed(flow, exchange, "success", "")
+            else:
+                self._closed(flow, exchange, "failure",
+                             client.severed or "the client ended the exchange")
             return
         if client.dial_refused:
             verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
@@ -253,6 +256,13 @@ class Exchanges:
 
 def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int]:
     return (address[0], address[1]) if address else ("", 0)
+
+
+def _delivered(flow: http.HTTPFlow, exchange: Exchange) -> bool:
+    """Whether the client has the whole body. In HTTP/2 it may leave then, as curl does, before it
+    is told that the stream has ended."""
+    length = flow.response.headers.get("content-length", "") if flow.response else ""
+    return length.isascii() and length.isdecimal() and int(length) == exchange.bytes_down
 
 
 def _objection(flow: http.HTTPFlow) -> str:
