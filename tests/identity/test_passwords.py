@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import argon2
@@ -102,7 +103,7 @@ GOOD_BCRYPT = cheap_bcrypt(b"x")
     (GOOD_ARGON.replace("m=8,", "m=999999999,"), "beyond"),
     (GOOD_ARGON.replace("t=1,", "t=11,"), "beyond"),
     (GOOD_ARGON.replace("p=1$", "p=2$"), "beyond"),
-])
+], ids=itertools.count())  # hashes are salted: as ids they would differ from run to run
 def test_unusable_hash_is_named_but_never_shown(password_hash: str, why: str) -> None:
     with pytest.raises(UnusableHash, match=re.escape(why)) as raised:
         passwords.check_hash(password_hash)
@@ -112,7 +113,8 @@ def test_unusable_hash_is_named_but_never_shown(password_hash: str, why: str) ->
         passwords.verify(password_hash, "x")
 
 
-@pytest.mark.parametrize("real", [GOOD_ARGON, GOOD_BCRYPT, passwords.default_dummy()])
+@pytest.mark.parametrize("real", [GOOD_ARGON, GOOD_BCRYPT, passwords.default_dummy()],
+                         ids=["argon2id", "bcrypt", "default"])
 def test_dummy_costs_the_same_and_never_matches(real: str) -> None:
     dummy = passwords.dummy_like(real)
     cost = real.rsplit("$", 2)[0] if "argon2" in real else "$2b$04$"

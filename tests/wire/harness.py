@@ -44,8 +44,11 @@ PLAIN_PASSWORD = "another-password"
 def free_port() -> int:
     """A port that nothing listens on, below those that the system gives to outgoing connections:
     one of them may be bound long after it was chosen, and must not be taken in between."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     while True:
-        port = random.randrange(12_000, 32_000)
+        # each worker of the tests has ports of its own: what one of them found free, another may
+        # be about to bind
+        port = random.randrange(12_000 + int(worker) % 4, 32_000, 4)
         with closing(socket.socket()) as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

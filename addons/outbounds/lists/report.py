@@ -72,9 +72,9 @@ class Report:
         self.unsupported += lines
         self._count(reason, lines)
 
-    def reject(self, line: int, text: str, reason: str) -> None:
-        self.rejected += 1
-        self._count(reason, 1)
+    def reject(self, line: int, text: str, reason: str, lines: int = 1) -> None:
+        self.rejected += lines
+        self._count(reason, lines)
         if len(self.samples) < SAMPLES:
             self.samples.append(Rejected(line, shown(text), reason))
 

@@ -117,3 +117,12 @@ def test_lines_read_at_once_give_what_they_give_one_by_one(names: list[str], for
             return str(error)
 
     assert entries(whole) == entries(LineFormat(whole.parse))
+
+
+def test_a_record_over_several_lines_has_one_reason_that_counts_them_all() -> None:
+    """Met by the property above: the lines after the first had none."""
+    _holds("rpz", b"three\tIN\tCNAME\t.\n(\n)")
+    with tempfile.TemporaryDirectory() as folder:
+        _, report = read(Path(folder), "rpz", b"three IN CNAME .\n(\n)\nx (\nIN TXT\ny)")
+    assert (report.lines, report.kept, report.rejected, report.unsupported) == (6, 1, 2, 3)
+    assert report.reasons.total() == 5 and len(report.samples) == 1

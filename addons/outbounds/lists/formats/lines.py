@@ -96,17 +96,19 @@ class LineFormat:
         return found
 
 
-def keep(parse: ParseLine, line: str, number: int, name: str, report: Report) -> Iterable[Entry]:
-    """The entries of one line, which is counted as what became of it. Raises BadList for poison."""
+def keep(parse: ParseLine, line: str, number: int, name: str, report: Report, lines: int = 1
+         ) -> Iterable[Entry]:
+    """The entries of one line, or of a record over several `lines`, which are counted as what
+    became of it. Raises BadList for poison."""
     found: list[Entry] = []
     try:
         found = list(parse(line, number))
-        report.kept += 1
+        report.kept += lines
     except Unsupported as why:
-        report.leave_out(str(why))
+        report.leave_out(str(why), lines)
     except BadLine as why:
         found = [entry for entry in why.kept if isinstance(entry, Entry)]
-        report.reject(number, line, str(why))
+        report.reject(number, line, str(why), lines)
     except Poison as why:
         raise BadList(f'{name}:{number}: "{shown(line)}": {why}') from None
     report.entries += len(found)

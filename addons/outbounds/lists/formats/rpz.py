@@ -167,26 +167,13 @@ class Rpz:
                 depth += line.count("(") - line.count(")")
                 if depth > 0:
                     continue
-                found += self._record(zone, " ".join(open_record), began, len(open_record),
-                                      source.name, report)
+                found += keep(zone.parse, " ".join(open_record).translate(_PAREN), began,
+                              source.name, report, len(open_record))
                 open_record, depth = [], 0
             yield found
         if open_record:
             raise BadList(f"{source.name}:{began}: the parenthesis is never closed, so the zone "
                           "was cut; fetch it again")
-
-    def _record(self, zone: _Zone, record: str, began: int, lines: int, name: str,
-                report: Report) -> Iterable[Entry]:
-        kept, rejected = report.kept, report.rejected
-        found = keep(zone.parse, record.translate(_PAREN), began, name, report)
-        more = lines - 1
-        if report.kept > kept:
-            report.kept += more
-        elif report.rejected > rejected:
-            report.rejected += more
-        else:
-            report.unsupported += more
-        return found
 
 
 RPZ = Rpz()
