@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from .harness import ROOT, Proxy, edit_yaml, free_port, lift_limits, make_config, wait_until
 from .origin import Origin
@@ -89,6 +90,45 @@ def test_a_restart_has_the_lists_at_once(bench: Bench) -> None:
     with bench.proxy() as proxy:
         assert bench.status(proxy) == 200
         assert bench.status(proxy, "ads.test") == 403
+
+
+def feed_of(bench: Bench, **more: Any) -> None:
+    """A feed that the test's own origin publishes."""
+    async def publish(_: web.Request) -> web.Response:
+        return web.Response(text="ads.test\n")
+
+    bench.origin.handler = publish
+    bench.add_list(id="feed", format="domains", feed={
+        "url": f"http://127.0.0.1:{bench.origin.port}/list", **more})
+
+
+def test_a_restart_with_a_feed_has_it_at_once_and_raises_no_alarm(bench: Bench) -> None:
+    feed_of(bench, when_stale="refuse")
+    with bench.proxy() as proxy:
+        wait_until(lambda: bench.status(proxy) == 200, BUILT)
+        assert bench.status(proxy, "ads.test") == 403
+    with bench.proxy() as proxy:
+        assert bench.status(proxy) == 200
+        assert bench.status(proxy, "ads.test") == 403
+        assert "max_age" not in proxy.log and "refused until" not in proxy.log
+
+
+@pytest.mark.parametrize(("mode", "when_stale", "status"), [
+    ("serve", "refuse", 503), ("mitmdump", "refuse", 503), ("serve", "keep", 200)])
+def test_a_feed_that_is_stale_at_the_start(
+        bench: Bench, mode: str, when_stale: str, status: int) -> None:
+    feed_of(bench, when_stale=when_stale)
+    with bench.proxy() as proxy:
+        wait_until(lambda: bench.status(proxy) == 200, BUILT)
+    path = proxy.data / "lists" / "status.json"
+    said = json.loads(path.read_text())
+    said["lists"][0]["good_at"] -= 4 * 86400
+    path.write_text(json.dumps(said))
+    with bench.proxy(mode=mode) as proxy:
+        assert bench.status(proxy) == status
+        assert bench.status(proxy, "ads.test") == (403 if status == 200 else 503)
+        assert "List feed is older than its max_age" in proxy.log
+        assert proxy.metrics()['outbounds_list_stale{list="feed"}'] == 1
 
 
 def test_without_a_list_that_it_should_have_the_proxy_refuses_everything(bench: Bench) -> None:

@@ -59,13 +59,15 @@ class ListKeeper:
         self._unusable: tuple[str, ...] = ()
         self._status: Status | None = None
         self._said: dict[str, str] = {}
+        # an error in the log before the start is complete makes mitmproxy exit
+        self._alarm = logging.WARNING
 
     # --- asked by the service -------------------------------------------------------------------
 
     async def complete(self) -> Settings:
         """The settings to start with: with what was built before, if it is good."""
-        # an error in the log before the start is complete would make mitmproxy exit
-        await self._look_at_generation(logging.WARNING)
+        await self._look_at_generation()
+        self._look_at_status()
         return self._completed()
 
     async def adopt(self, settings: Settings) -> bool:
@@ -106,6 +108,7 @@ class ListKeeper:
                 logger.error("Fault while keeping the lists; what is in force stays.",
                              exc_info=fault)
             await asyncio.sleep(EVERY)
+            self._alarm = logging.ERROR
 
     async def stop(self) -> None:
         await self._builder.stop()
@@ -128,7 +131,7 @@ class ListKeeper:
         if self._is_due():
             self._start_build()
 
-    async def _look_at_generation(self, level: int = logging.ERROR) -> bool:
+    async def _look_at_generation(self) -> bool:
         """Open the current generation if it is another one. True if it was opened.
 
         One that is damaged is built again: `_bad` makes that due.
@@ -141,8 +144,8 @@ class ListKeeper:
             self._generation = await self._open(name, self._settings.sources)
         except BadGeneration as error:
             self._metrics.list_swaps.labels("failed").inc()
-            logger.log(level, "The compiled lists %s cannot be used; those from before stay in "
-                       "force, and they are built again. %s", name[:12], error)
+            logger.log(self._alarm, "The compiled lists %s cannot be used; those from before stay "
+                       "in force, and they are built again. %s", name[:12], error)
             self._bad = name
             return False
         self._name = name
@@ -169,7 +172,7 @@ class ListKeeper:
             if each.error != self._said.get(each.id, ""):
                 self._said[each.id] = each.error
                 if each.error:
-                    logger.error("List %s: %s", each.id, each.error)
+                    logger.log(self._alarm, "List %s: %s", each.id, each.error)
                 else:
                     logger.info("List %s is good again.", each.id)
 
@@ -199,7 +202,7 @@ class ListKeeper:
         if not old:
             logger.info("List %s is fresh again.", list_id)
             return
-        logger.error("List %s is older than its max_age. %s", list_id, _WHEN_STALE[now])
+        logger.log(self._alarm, "List %s is older than its max_age. %s", list_id, _WHEN_STALE[now])
 
     def _completed(self) -> Settings:
         self._unusable = self._now_unusable()
