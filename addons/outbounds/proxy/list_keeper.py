@@ -58,6 +58,9 @@ class ListKeeper:
         self._bad = ""       # of one that could not be opened, until it was built again
         self._unusable: tuple[str, ...] = ()
         self._status: Status | None = None
+        # opening a generation takes the terms of some settings, and both must come into force
+        # together: with those of others, a list that is new would match nothing
+        self._turn = asyncio.Lock()
         self._said: dict[str, str] = {}
         # an error in the log before the start is complete makes mitmproxy exit
         self._alarm = logging.WARNING
@@ -75,6 +78,10 @@ class ListKeeper:
 
         Raises what `put_in_force` raises.
         """
+        async with self._turn:
+            return await self._adopt(settings)
+
+    async def _adopt(self, settings: Settings) -> bool:
         try:
             generation = await self._open(self._name, settings.sources) if self._name else None
         except BadGeneration:
@@ -102,7 +109,8 @@ class ListKeeper:
         """Until cancelled. Nothing that goes wrong here ends it."""
         while True:
             try:
-                await self._look()
+                async with self._turn:
+                    await self._look()
             except Exception as fault:
                 self._metrics.faults.labels("lists").inc()
                 logger.error("Fault while keeping the lists; what is in force stays.",
@@ -125,7 +133,7 @@ class ListKeeper:
         if self._waiting is not None and changed:
             waiting = self._waiting
             if not _missing(waiting, self._generation):
-                await self.adopt(waiting)
+                await self._adopt(waiting)
                 logger.info("Policy %s is in force: its lists are there now.",
                             waiting.policy.version[:12])
         if self._is_due():
