@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -149,8 +149,9 @@ def listening(pid: int) -> list[str]:
     """The addresses on which a process listens, from the kernel's tables."""
     held = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        if (match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(entry))) is not None:
-            held.add(match[1])
+        with suppress(FileNotFoundError):  # closed since it was listed
+            if (match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(entry))) is not None:
+                held.add(match[1])
     found = []
     for table in ("tcp", "tcp6"):
         path = Path(f"/proc/{pid}/net/{table}")

@@ -33,6 +33,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpConnectErrorHook
 
 from . import held_reading
 from .http1_guard import LINGER, MOST_FORGOTTEN
@@ -124,6 +125,7 @@ class GuardedHttpStream(http_layer.HttpStream):
         if flow.request.method == "CONNECT":
             if not flow.metadata.get(JUDGED) and flow.websocket is None:
                 flow.response = self.no_verdict()
+                flow.metadata[ANSWERED] = True
             return False
         if self.client_state != self.state_wait_for_request_headers:
             return False
@@ -144,6 +146,13 @@ class GuardedHttpStream(http_layer.HttpStream):
         except Exception as fault:
             logger.error("No reply could be made; answered with a bare 503.", exc_info=fault)
             return http.Response.make(503, b"", {"Retry-After": "1"})
+
+    def handle_connect_finish(self) -> layer.CommandGenerator[None]:
+        """As for a request: where no hook was there to reword a failed dial, a 503 of ours."""
+        for command in super().handle_connect_finish():  # type: ignore[no-untyped-call]
+            yield command
+            if isinstance(command, HttpConnectErrorHook) and not self.flow.metadata.get(ANSWERED):
+                self.flow.response = self.no_verdict()
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Only to the target that was judged. An open connection is used without any dial, so
@@ -221,11 +230,17 @@ class GuardedHttpStream(http_layer.HttpStream):
                 command = next(inner)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]
+            page = (isinstance(command, http_layer.SendHttp)
+                    and isinstance(command.event, ResponseProtocolError)
+                    and command.connection is self.context.client
+                    and command.event.code.http_status_code() is not None)
+            if page and unanswered and not self.flow.metadata.get(ANSWERED):
+                # no hook was there to say anything: the script is being unloaded
+                self.flow.response = self.no_verdict()
+                self.flow.metadata[ANSWERED] = True
             ours = (unanswered and self.flow.metadata.get(ANSWERED)
                     and self.flow.response is not None)
-            if (ours and isinstance(command, http_layer.SendHttp)
-                    and isinstance(command.event, ResponseProtocolError)
-                    and command.connection is self.context.client):
+            if page and ours:
                 assert self.flow.response is not None
                 yield from self.answer(self.flow.response, complete)
             elif ours and not complete and isinstance(command, http_layer.DropStream):
