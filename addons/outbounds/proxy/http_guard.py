@@ -232,9 +232,9 @@ class GuardedHttpStream(http_layer.HttpStream):
                 return stop.value  # type: ignore[no-any-return]
             page = (isinstance(command, http_layer.SendHttp)
                     and isinstance(command.event, ResponseProtocolError)
-                    and command.connection is self.context.client
-                    and command.event.code.http_status_code() is not None)
-            if page and unanswered and not self.flow.metadata.get(ANSWERED):
+                    and command.connection is self.context.client)
+            if (page and unanswered and not self.flow.metadata.get(ANSWERED)
+                    and command.event.code.http_status_code() is not None):
                 # no hook was there to say anything: the script is being unloaded
                 self.flow.response = self.no_verdict()
                 self.flow.metadata[ANSWERED] = True
