@@ -230,11 +230,12 @@ class GuardedHttpStream(http_layer.HttpStream):
                 command = next(inner)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]
-            page = (isinstance(command, http_layer.SendHttp)
-                    and isinstance(command.event, ResponseProtocolError)
-                    and command.connection is self.context.client)
-            if (page and unanswered and not self.flow.metadata.get(ANSWERED)
-                    and command.event.code.http_status_code() is not None):
+            event = command.event if isinstance(command, http_layer.SendHttp) and (
+                command.connection is self.context.client) else None
+            page = isinstance(event, ResponseProtocolError)
+            if (isinstance(event, ResponseProtocolError) and unanswered
+                    and not self.flow.metadata.get(ANSWERED)
+                    and event.code.http_status_code() is not None):
                 # no hook was there to say anything: the script is being unloaded
                 self.flow.response = self.no_verdict()
                 self.flow.metadata[ANSWERED] = True
