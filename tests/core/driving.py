@@ -32,7 +32,7 @@ INSPECTED = replace(ACCOUNT, inspect=True, consent="2026-01-01")
 
 PER_ACCOUNT = Limit("per-account", Unit.REQUESTS, Per.ACCOUNT, 60, 60.0, 10, clause="S-fair")
 PER_HOST = Limit("per-host", Unit.REQUESTS, Per.ACCOUNT_HOST, 60, 60.0, 5, Over.PACE, 5.0)
-PER_TARGET = Limit("per-target", Unit.REQUESTS, Per.TARGET, 120, 60.0, 20)
+PER_TARGET = Limit("per-target", Unit.REQUESTS, Per.HOST, 120, 60.0, 20)
 TUNNELS = Limit("tunnels", Unit.TUNNELS, Per.ACCOUNT, 3, 0.0, 3, clause="S-fair")
 LIMITS = {limit.id: limit for limit in (PER_ACCOUNT, PER_HOST, PER_TARGET, TUNNELS)}
 

@@ -299,9 +299,9 @@ def test_the_plan_says_which_limits() -> None:
 KEYS = [
     (Per.ACCOUNT, "acct_a", "site.example", "acct_a"),
     (Per.ACCOUNT_HOST, "acct_a", "site.example", "acct_a site.example"),
-    (Per.TARGET, "acct_a", "site.example", "site.example"),
+    (Per.HOST, "acct_a", "site.example", "site.example"),
     (Per.ACCOUNT_HOST, "acct_a", "[2001:DB8:0::1]", "acct_a 2001:db8::1"),
-    (Per.TARGET, "acct_b", "SITE.example.", "site.example"),
+    (Per.HOST, "acct_b", "SITE.example.", "site.example"),
 ]
 
 

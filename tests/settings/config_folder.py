@@ -46,7 +46,7 @@ limits:
     clause: P-robots
   - id: target
     unit: requests
-    per: target
+    per: host
     rate: 20/s
     burst: 5
     over: pace

@@ -72,7 +72,7 @@ def test_each_part_is_built_from_its_file(folder: Folder) -> None:
                           "P-robots"),
         "tunnels": Limit("tunnels", Unit.TUNNELS, Per.ACCOUNT, 5, 0.0, 5, Over.REFUSE, 0.0,
                          "P-robots"),
-        "target": Limit("target", Unit.REQUESTS, Per.TARGET, 20, 1.0, 5, Over.PACE, 1.5,
+        "target": Limit("target", Unit.REQUESTS, Per.HOST, 20, 1.0, 5, Over.PACE, 1.5,
                         "P-robots"),
     }
     assert policy.protocol == Protocol(

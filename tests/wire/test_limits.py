@@ -42,7 +42,7 @@ LIMITS = {  # plan: its limits, each of them (unit, per, …)
                 "over": "refuse"}],
     "free": [],
 }
-TARGET = {"id": "target", "unit": "requests", "per": "target", "rate": "1/h", "burst": 30,
+TARGET = {"id": "target", "unit": "requests", "per": "host", "rate": "1/h", "burst": 30,
           "over": "refuse", "clause": "P-flood"}
 HOSTS = tuple(f"{name}.site.test" for name in (
     "target", "one", "two", "three", "four", "delayed", "late", "retried", "paced", "slow"))

@@ -43,10 +43,17 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Named entitlements. `limits` are ids from config/limits.yaml, in the order they are shown."""
+    """Named entitlements. `limits` are ids from config/limits.yaml, in the order they are shown.
+
+    `weight` is the plan's share where requests of several accounts wait for one target: an account
+    of weight 2 gets two turns for one of weight 1. `announce`: every reply carries RateLimit
+    fields, not only a refusal.
+    """
 
     id: str
     limits: tuple[str, ...] = field(default=())
+    weight: int = 1
+    announce: bool = False
 
 
 @dataclass(frozen=True, slots=True)

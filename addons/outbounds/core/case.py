@@ -31,6 +31,7 @@ class Case:
     charges: tuple[Charge, ...] = ()
     taken: Taken | None = None
     lifted: tuple[str, ...] = ()  # ids of the exceptions that were used
+    hang_up: bool = False  # so much was refused that the connection is to be closed
     observed: str = ""  # what `observe` would have refused
     trail: list[tuple[str, Verdict | None]] = field(default_factory=list)
     verdict: Verdict = ALLOW

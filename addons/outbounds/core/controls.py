@@ -13,10 +13,9 @@ from typing import Any
 
 from .account import Account, Unidentified
 from .case import Case
-from .destination import Address, Host
+from .destination import Address
 from .hit import Hit, Hits, denials
-from .limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
-from .questions import AddressesOf, NoSuchHost, Question, RobotsAnswer, RobotsOf, Take, WhoIs
+from .questions import AddressesOf, NoSuchHost, Question, RobotsAnswer, RobotsOf, WhoIs
 from .request import Name
 from .rules import NEVER_LIFTED
 from .verdict import Kind, Verdict, refuse
@@ -35,7 +34,7 @@ def identity(case: Case) -> Asking:
             "identity", Kind.UNAUTHENTICATED, who.detail, rule="credentials",
             clause=case.policy.identity_clause, retry_after=who.retry_after,
         )
-    case.account = _of_kind(who, Account)
+    case.account = of_kind(who, Account)
     return None
 
 
@@ -231,52 +230,8 @@ def agents(account: Account, user_agent: str) -> tuple[str, ...]:
     return (account.crawler, user_agent) if user_agent else (account.crawler,)
 
 
-def limits(case: Case) -> Asking:
-    account, request, policy = case.account, case.request, case.policy
-    assert account is not None
-    charges = [
-        Charge(limit, limit_key(limit.per, account, request.host))
-        for limit in policy.limits_of(account)
-        if limit.unit is not Unit.TUNNELS or request.way.opens_tunnel
-    ]
-    if case.crawl_delay > 0:
-        charges.append(crawl_delay_charge(case))
-    case.charges = tuple(charges)
-    outcome: Taken | Exceeded = yield Take(case.charges)
-    if isinstance(outcome, Exceeded):
-        limit, retry_after = outcome.limit, outcome.retry_after
-        if limit.unit is Unit.TUNNELS:
-            retry_after = 1.0  # when one will close nobody knows; the least that can be said
-            detail = f"{limit.count} tunnels are open at once, which is this account's limit."
-        else:
-            noun = "request" if limit.count == 1 else "requests"
-            detail = (f"The limit {limit.id!r} allows {limit.count} {noun} per "
-                      f"{limit.window:g} s for each {limit.per.value}.")
-        return refuse("limits", Kind.LIMIT, detail, rule=limit.id, clause=limit.clause,
-                      retry_after=retry_after, rate_limit=outcome.state)
-    case.taken = _of_kind(outcome, Taken)
-    return None
-
-
-def _of_kind[T](answer: T, kind: type[T]) -> T:
+def of_kind[T](answer: T, kind: type[T]) -> T:
     """The answer. Raises TypeError where it is none: that nothing was refused is no permission."""
     if not isinstance(answer, kind):
         raise TypeError(f"an answer of type {type(answer).__name__}, not {kind.__name__}")
     return answer
-
-
-def limit_key(per: Per, account: Account, host: Host) -> str:
-    if per is Per.ACCOUNT:
-        return account.id
-    if per is Per.ACCOUNT_HOST:
-        return f"{account.id} {host.text}"
-    return host.text
-
-
-def crawl_delay_charge(case: Case) -> Charge:
-    """The site's crawl-delay, as a paced limit of one request per delay for account and host."""
-    assert case.account is not None
-    policy = case.policy.robots
-    limit = Limit("crawl-delay", Unit.REQUESTS, Per.ACCOUNT_HOST, 1, case.crawl_delay, 1,
-                  Over.PACE, policy.max_wait, policy.clause)
-    return Charge(limit, limit_key(Per.ACCOUNT_HOST, case.account, case.request.host))

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from . import controls
+from . import charging, controls
 from .case import Case
 from .questions import Question
 from .request import Request
@@ -35,7 +35,7 @@ CONTROLS: tuple[tuple[str, Callable[[Case], controls.Asking]], ...] = (
     ("protocol", controls.protocol),
     ("destination", controls.destination),
     ("robots", controls.robots),
-    ("limits", controls.limits),
+    ("limits", charging.limits),
 )
 
 
@@ -59,6 +59,8 @@ def decide(
         case.trail.append((name, verdict))
         if verdict is not None:
             case.verdict = verdict
+            if charge and verdict.kind is not Kind.FAULT:
+                yield from _charge_refusal(case)
             return case
     taken = case.taken
     if taken is not None and taken.wait > 0:
@@ -66,3 +68,11 @@ def decide(
         case.verdict = Verdict(Result.PACE, "limits", rule=limit.id if limit else "",
                                clause=limit.clause if limit else "", wait=taken.wait)
     return case
+
+
+def _charge_refusal(case: Case) -> Generator[Question, Any, None]:
+    """Count what was refused. A fault of ours is nobody's fault, and costs nobody anything."""
+    try:
+        case.verdict = yield from charging.refused(case, case.verdict)
+    except Exception as fault:  # refused it is, whatever became of the counting
+        case.fault = fault

@@ -59,10 +59,27 @@ class RobotsAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetCharges:
+    """Answer: what a request to this host is charged so that a target in distress is spared, a
+    tuple of `Charge`; () where nothing is known against it. `tunnel`: it is to open one."""
+
+    host: Host
+    tunnel: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
-    """Answer: `Taken` or `Exceeded`. All charges together or none."""
+    """Answer: `Taken` or `Exceeded`. All charges together or none.
+
+    `account` and its plan's `weight` say whose turn it is where requests have to wait. `report`:
+    the state of the limit closest to its edge is wanted. `patient` False: nobody waits for this.
+    """
 
     charges: tuple[Charge, ...]
+    account: str = ""
+    weight: int = 1
+    report: bool = False
+    patient: bool = True
 
 
-Question = WhoIs | AddressesOf | RobotsOf | Take
+Question = WhoIs | AddressesOf | RobotsOf | TargetCharges | Take

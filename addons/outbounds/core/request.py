@@ -21,6 +21,10 @@ class Way(StrEnum):
     def opens_tunnel(self) -> bool:
         return self in (Way.CONNECT, Way.SOCKS)
 
+    @property
+    def in_tunnel(self) -> bool:
+        return self in (Way.INSPECTED, Way.CLEAR)
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

@@ -47,6 +47,31 @@ class RobotsPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueTerms:
+    """How many requests may be held at once, waiting their turn: of one account, and in all."""
+
+    per_account: int = 100
+    total: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveTerms:
+    """How a target that shows distress is spared (`core.adaptive`).
+
+    `start`, `least` and `most` bound how many requests may be under way to one host at a time;
+    `max_wait` seconds is how long a request may be held for a place; `most_pause` seconds caps the
+    Retry-After of a target's 429 or 503 that everybody here then respects.
+    """
+
+    start: int = 20
+    least: int = 1
+    most: int = 1000
+    max_wait: float = 10.0
+    most_pause: float = 300.0
+    clause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """A dated exception: lifts one rule, for some accounts and some targets, until a moment.
 
@@ -86,6 +111,8 @@ class Policy:
     addresses: AddressRules
     robots: RobotsPolicy
     grants: tuple[Grant, ...] = ()
+    queue: QueueTerms = QueueTerms()
+    adaptive: AdaptiveTerms | None = None  # None: targets are not watched for distress
     identity_clause: str = ""
     suspended_clause: str = ""
     drop_bad_addresses: bool = False  # of a name's addresses: dial the good ones, else refuse all

@@ -53,8 +53,9 @@ class Kind(Enum):
 class RateLimit:
     """The state of the limit closest to its edge, for RateLimit and RateLimit-Policy.
 
-    `quota` requests per `window` seconds; `remaining` of them are left and the full quota is
-    back in `reset` seconds (draft-ietf-httpapi-ratelimit-headers, sections 3 and 4).
+    `quota` of `unit` per `window` seconds; `remaining` of them are left and the full quota is
+    back in `reset` seconds (draft-ietf-httpapi-ratelimit-headers, sections 3 and 4). `unit` is
+    one of the draft's quota units: request, content-bytes or concurrent-requests.
     """
 
     name: str
@@ -62,6 +63,7 @@ class RateLimit:
     window: float
     remaining: int
     reset: float
+    unit: str = "request"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,16 @@ from typing import Any, Protocol
 
 from ..core.account import Account, Unidentified
 from ..core.case import Case
+from ..core.limits import Charge, Exceeded, Taken
 from ..core.policy import decide
-from ..core.questions import AddressesOf, RobotsAnswer, RobotsOf, Take, WhoIs
+from ..core.questions import (
+    AddressesOf,
+    RobotsAnswer,
+    RobotsOf,
+    Take,
+    TargetCharges,
+    WhoIs,
+)
 from ..core.request import Credentials, Request
 from ..core.rules import Policy
 from ..resolver import Resolver
@@ -54,7 +62,8 @@ class Gate:
             WhoIs: (self._who_now, self._who),
             AddressesOf: (self._addresses_now, self._addresses),
             RobotsOf: (self._robots_now, self._robots),
-            Take: (self._take, self._never),
+            TargetCharges: (self._target_charges, self._never),
+            Take: (self._take_now, self._take),
         }
 
     async def judge(self, request: Request, bound: Account | None = None, *,
@@ -123,8 +132,14 @@ class Gate:
     async def _robots(self, question: RobotsOf) -> RobotsAnswer:
         return await self.robots.get(question.origin, question.account.id, question.source.ip)
 
-    def _take(self, question: Take) -> Any:
-        return self.store.take(question.charges)
+    def _target_charges(self, question: TargetCharges) -> tuple[Charge, ...]:
+        return ()
+
+    def _take_now(self, question: Take) -> Taken | Exceeded | None:
+        return self.store.take_now(question.charges, question.report)
+
+    async def _take(self, question: Take) -> Taken | Exceeded:
+        return await self.store.take(question.charges, question.report)
 
     async def _never(self, question: Any) -> Any:
         raise RuntimeError(f"{type(question).__name__} had no answer")

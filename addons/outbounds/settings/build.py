@@ -4,42 +4,65 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import replace
 from types import MappingProxyType
 
 from ..core.account import Plan
+from ..core.calendar import Calendar, Every
 from ..core.destination import AddressGrant, AddressRules
 from ..core.hit import Terms
-from ..core.limits import Limit, Over, Per, Unit
+from ..core.limits import Away, Limit, Over, Per, Unit
 from ..core.list_entry import EVERYONE, Scope
-from ..core.rules import Grant, Protocol, RobotsPolicy
+from ..core.rules import AdaptiveTerms, Grant, Protocol, QueueTerms, RobotsPolicy
+from .limits import LimitEntry, LimitsFile
 from .list_source import ListSource
 from .rules import (
     DestinationsFile,
     ExceptionsFile,
-    LimitEntry,
     ListEntry,
     PlansFile,
     ProtocolFile,
-    RequestsLimit,
     RobotsFile,
 )
 
 
-def limit(entry: LimitEntry) -> Limit:
-    per, over = Per(entry.per), Over(entry.over)
-    if isinstance(entry, RequestsLimit):
-        return Limit(entry.id, Unit.REQUESTS, per, entry.rate.count, entry.rate.window,
-                     entry.burst, over, entry.max_wait or 0.0, entry.clause)
-    return Limit(entry.id, Unit.TUNNELS, per, entry.max, 0.0, entry.max, over, 0.0, entry.clause)
+def limit(entry: LimitEntry, zone: str) -> Limit:
+    unit, per, over = Unit(entry.unit), Per(entry.per), Over(entry.over)
+    wait = entry.max_wait or 0.0
+    if entry.max is not None:
+        shape = Limit(entry.id, unit, per, entry.max, 0.0, entry.max, over, wait)
+    elif entry.quota is not None:
+        shape = Limit(entry.id, unit, per, entry.quota.count, 0.0, entry.quota.count, over, wait,
+                      calendar=Calendar(Every(entry.quota.every), zone))
+    else:
+        rate = entry.rate
+        assert rate is not None
+        burst = rate.count if entry.burst is None else entry.burst.count
+        shape = Limit(entry.id, unit, per, rate.count, rate.window, burst, over, wait)
+    return replace(shape, clause=entry.clause, ports=entry.ports, targets=entry.targets,
+                   methods=None if entry.methods is None else frozenset(entry.methods),
+                   away=Away(entry.when_away))
 
 
 def plans(file: PlansFile, limits: Iterable[Limit]) -> dict[str, Plan]:
-    """Every plan gets every target limit: one that some plans lacked would protect no target."""
-    shared = [each.id for each in limits if each.per is Per.TARGET]
+    """Every plan gets every limit that is not of an account: one that some plans lacked would
+    protect no target."""
+    shared = [each.id for each in limits if not each.per.of_account]
     return {
-        entry.id: Plan(entry.id, tuple(dict.fromkeys((*entry.limits, *shared))))
+        entry.id: Plan(entry.id, tuple(dict.fromkeys((*entry.limits, *shared))), entry.weight,
+                       entry.rate_limit_fields == "always")
         for entry in file.plans
     }
+
+
+def queue(file: LimitsFile) -> QueueTerms:
+    return QueueTerms(file.queue.per_account, file.queue.total)
+
+
+def adaptive(file: LimitsFile) -> AdaptiveTerms | None:
+    terms = file.adaptive
+    return None if terms is None else AdaptiveTerms(
+        terms.start, terms.least, terms.most, terms.max_wait, terms.most_pause, terms.clause)
 
 
 def protocol(file: ProtocolFile) -> Protocol:

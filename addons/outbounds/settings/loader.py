@@ -20,6 +20,7 @@ from ..core.rules import Policy
 from . import build
 from .documents import Documents, ParseRules
 from .fields import Context
+from .limits import LimitsFile
 from .list_source import ListSource
 from .messages import validate
 from .problem import ABSENT, Problem, SettingsError
@@ -30,7 +31,6 @@ from .rules import (
     ExceptionEntry,
     ExceptionsFile,
     ForgedHeaders,
-    LimitsFile,
     ListEntry,
     NetworkGrant,
     PlansFile,
@@ -160,7 +160,7 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
     assert service and identity and plans and limits and destinations and protocol and robots
     assert evidence and exceptions
 
-    built = {entry.id: build.limit(entry) for entry in limits.limits}
+    built = {entry.id: build.limit(entry, limits.time_zone) for entry in limits.limits}
     own_ports = frozenset([service.metrics.port, *(each.port for each in service.listen)]) - {0}
     policy = Policy(
         version=documents.version(),
@@ -172,6 +172,8 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
         addresses=build.address_rules(destinations, own_ports, now),
         robots=build.robots(robots),
         grants=build.exceptions(exceptions),
+        queue=build.queue(limits),
+        adaptive=build.adaptive(limits),
         identity_clause=identity.clause,
         suspended_clause=plans.standing.clause,
         drop_bad_addresses=destinations.mixed_answers == "drop",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime
 import re
+import zoneinfo
 from dataclasses import dataclass
 
-SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
+SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
+PERIODS = {unit: seconds for unit, seconds in SECONDS.items() if unit != "ms"}
 BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 MOST = 10**12  # far above any honest quantity, far below where float arithmetic loses a second
 
@@ -32,11 +34,66 @@ def rate(value: object) -> Rate:
     if match is None:
         raise ValueError("not a rate; write a count per unit, such as 600/min")
     count, unit = int(match[1]), match[2]
-    if unit not in SECONDS:
+    if unit not in PERIODS:
         raise ValueError("unknown unit; use s, min, h or day")
     if not 0 < count <= MOST:
         raise ValueError(f"out of range; use a count from 1 to {MOST}")
     return Rate(count, SECONDS[unit])
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A plain number, or so many bytes."""
+
+    count: int
+    octets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`count`, of bytes or of whatever is counted, in each `every`: s, min, h, day or month."""
+
+    count: int
+    every: str
+    octets: bool = False
+
+    @property
+    def window(self) -> float:
+        """Seconds. A month has none: KeyError."""
+        return PERIODS[self.every]
+
+
+def amount(value: object) -> Amount:
+    """60, or `100MiB`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 < value <= MOST:
+            raise ValueError(f"out of range; use a number from 1 to {MOST}")
+        return Amount(value)
+    octets = size(value)
+    if not octets:
+        raise ValueError("out of range; use more than nothing")
+    return Amount(octets, True)
+
+
+def share(value: object) -> Share:
+    """`600/min` or `100GiB/month`."""
+    text, slash, every = value.partition("/") if isinstance(value, str) else ("", "", "")
+    text, every = text.strip(), every.strip()
+    if not slash or not text:
+        raise ValueError("not an amount per time; write such as 600/min, 10MiB/s or 100GiB/month")
+    if every not in PERIODS and every != "month":
+        raise ValueError("unknown unit; use s, min, h, day or month")
+    found = amount(int(text) if text.isascii() and text.isdecimal() else text)
+    return Share(found.count, every, found.octets)
+
+
+def time_zone(value: str) -> str:
+    """A key of the IANA time zone database."""
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        raise ValueError("unknown time zone; use a name such as Europe/Vienna or UTC") from None
+    return value
 
 
 def duration(value: object) -> float:
@@ -45,7 +102,7 @@ def duration(value: object) -> float:
     if match is None:
         raise ValueError("not a length of time; write a number with its unit, such as 5s or 10min")
     if match[2] not in SECONDS:
-        raise ValueError("unknown unit; use s, min, h or day")
+        raise ValueError("unknown unit; use ms, s, min, h or day")
     seconds = float(match[1]) * SECONDS[match[2]]
     if seconds > MOST:
         raise ValueError("too long; use a shorter time")

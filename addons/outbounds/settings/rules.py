@@ -1,7 +1,7 @@
-"""What decides: plans, limits, destinations, protocol, robots, exceptions and the clauses.
+"""What decides: plans, destinations, protocol, robots, exceptions and the clauses.
 
-These files together are the policy; its version is the hash of what they say. Each class is one
-file or one entry of it, in the words of the file; `build` turns them into core.rules.
+With `limits`, these files together are the policy; its version is the hash of what they say. Each
+class is one file or one entry of it, in the words of the file; `build` turns them into core.rules.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from .fields import (
     Id,
     Label,
     LiftableRule,
-    LimitId,
     LimitRef,
     Method,
     Network,
@@ -30,7 +29,6 @@ from .fields import (
     Ports,
     PositiveDuration,
     PositiveSize,
-    Rate,
     Sha256,
     Since,
     Strict,
@@ -47,8 +45,12 @@ class StandingRule(Strict):
 
 
 class PlanEntry(Strict):
+    """`rate_limit_fields`: on refusals only, or on every reply."""
+
     id: PlanId
     limits: tuple[LimitRef, ...]
+    weight: int = Field(default=1, ge=1, le=1000)
+    rate_limit_fields: Literal["refusals", "always"] = "refusals"
 
 
 class PlansFile(Strict):
@@ -61,40 +63,6 @@ class PlansFile(Strict):
             raise ValueError("there is no plan with the id default, which new accounts get; "
                              "add one")
         return self
-
-
-class RequestsLimit(Strict):
-    id: LimitId
-    unit: Literal["requests"]
-    per: Literal["account", "account+host", "target"]
-    rate: Rate
-    burst: int = Field(ge=1, le=10**9)
-    over: Literal["refuse", "pace"] = "refuse"
-    max_wait: PositiveDuration | None = None
-    clause: ClauseRef
-
-    @model_validator(mode="after")
-    def _waits_if_paced(self) -> RequestsLimit:
-        if (self.over == "pace") != (self.max_wait is not None):
-            raise ValueError("over: pace needs max_wait, and over: refuse has none; "
-                             "write both or neither")
-        return self
-
-
-class TunnelsLimit(Strict):
-    id: LimitId
-    unit: Literal["tunnels"]
-    per: Literal["account", "account+host", "target"]
-    max: int = Field(ge=1, le=10**9)
-    over: Literal["refuse"] = "refuse"
-    clause: ClauseRef
-
-
-LimitEntry = Annotated[RequestsLimit | TunnelsLimit, Field(discriminator="unit")]
-
-
-class LimitsFile(Strict):
-    limits: tuple[LimitEntry, ...]
 
 
 FormatName = Literal[

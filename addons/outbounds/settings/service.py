@@ -27,6 +27,7 @@ from .fields import (
     PositiveSize,
     Rate,
     SocketPath,
+    StoreUrl,
     Strict,
     Token,
 )
@@ -78,6 +79,22 @@ class Dns(Strict):
         return self
 
 
+class Store(Strict):
+    """Where the state of limits is kept.
+
+    `url` memory: in this process, or in memory that the workers on this machine share; or
+    valkey://host:port/db, redis://… and, over TLS, valkeys://… and rediss://…, for several
+    machines. `max_keys` bounds memory; `timeout` seconds is how long a decision waits for the
+    server; `namespace` keeps apart what several installations keep on one server.
+    """
+
+    url: StoreUrl = "memory"
+    password_file: ExistingFile | None = None
+    max_keys: int = Field(default=1_000_000, ge=1024, le=10**9)
+    timeout: PositiveDuration = 0.004
+    namespace: Token = "outbounds"
+
+
 class Service(Strict):
     """config/outbounds.yaml.
 
@@ -92,6 +109,7 @@ class Service(Strict):
     metrics: Metrics = Metrics()
     heads: Heads = Heads()
     dns: Dns = Dns()
+    store: Store = Store()
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Service:
