@@ -19,7 +19,15 @@ from outbounds.core.hit import Terms
 from outbounds.core.limits import Limit, Over, Per, Taken, Unit
 from outbounds.core.list_entry import Entry, Kind, parse_value
 from outbounds.core.policy import decide
-from outbounds.core.questions import AddressesOf, Question, RobotsAnswer, RobotsOf, Take, WhoIs
+from outbounds.core.questions import (
+    AddressesOf,
+    Question,
+    RobotsAnswer,
+    RobotsOf,
+    Take,
+    TargetCharges,
+    WhoIs,
+)
 from outbounds.core.request import Credentials, Request, Source, Way
 from outbounds.core.robots import Robots
 from outbounds.core.rules import Grant, Policy, Protocol, RobotsPolicy
@@ -63,7 +71,8 @@ POLICY = Policy(
 )
 NO_RULES = RobotsAnswer(Robots.parse(b""), "absent")
 
-FINE: Mapping[type, Any] = {WhoIs: ACCOUNT, AddressesOf: PUBLIC, RobotsOf: NO_RULES, Take: Taken()}
+FINE: Mapping[type, Any] = {WhoIs: ACCOUNT, AddressesOf: PUBLIC, RobotsOf: NO_RULES,
+                             TargetCharges: (), Take: Taken()}
 
 
 def request(url: str = "http://site.example/page", way: Way = Way.PLAIN, method: str = "GET",

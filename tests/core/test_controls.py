@@ -10,27 +10,21 @@ import pytest
 from driving import (
     ACCOUNT,
     HOST,
-    INSPECTED,
-    LIMITS,
-    PER_ACCOUNT,
-    PER_HOST,
     PER_TARGET,
     POLICY,
     PUBLIC,
-    TUNNELS,
     denylist,
     drive,
     request,
     tunnel,
 )
 
-from outbounds.core.account import Account, Plan, Standing, Unidentified
-from outbounds.core.controls import crawl_delay_charge, limit_key
+from outbounds.core.account import Standing, Unidentified
 from outbounds.core.destination import AddressGrant, AddressRules, parse_host
-from outbounds.core.limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
-from outbounds.core.questions import AddressesOf, NoSuchHost, RobotsOf, Take, WhoIs
+from outbounds.core.limits import Charge
+from outbounds.core.questions import AddressesOf, NoSuchHost, RobotsOf, WhoIs
 from outbounds.core.request import Credentials, Name, Source, Way
-from outbounds.core.verdict import Kind, RateLimit
+from outbounds.core.verdict import Kind
 
 # --- identity -----------------------------------------------------------------------------------
 
@@ -257,94 +251,3 @@ def test_a_legal_demand_is_451_and_says_whose(legal: str, kind: Kind, status: in
     assert (driven.outcome, verdict.kind, verdict.blocked_by, verdict.clause) == (
         ("destination", "blocked:1", status), kind, legal, "P-content")
     assert verdict.detail == "site.example is on the list 'blocked'."
-
-
-# --- limits -------------------------------------------------------------------------------------
-
-
-def charged(driven: Any) -> dict[str, str]:
-    return {charge.limit.id: charge.key for charge in driven.case.charges}
-
-
-def test_a_request_is_charged_for_everything_but_tunnels() -> None:
-    assert charged(drive()) == {"per-account": "acct_a", "per-host": "acct_a site.example",
-                                "per-target": "site.example"}
-
-
-@pytest.mark.parametrize("way", [Way.CONNECT, Way.SOCKS])
-def test_a_tunnel_is_charged_as_a_request_and_as_a_tunnel(way: Way) -> None:
-    assert charged(drive(tunnel(way=way))) == {
-        "per-account": "acct_a", "per-host": "acct_a site.example",
-        "per-target": "site.example", "tunnels": "acct_a"}
-
-
-@pytest.mark.parametrize("way", [Way.INSPECTED, Way.CLEAR])
-def test_a_request_inside_a_tunnel_takes_no_second_tunnel(way: Way) -> None:
-    assert "tunnels" not in charged(drive(request("https://site.example/", way)))
-
-
-def test_all_charges_are_asked_for_together() -> None:
-    driven = drive(tunnel())
-    assert [q for q in driven.asked if isinstance(q, Take)] == [Take(driven.case.charges)]
-
-
-def test_the_plan_says_which_limits() -> None:
-    policy = replace(POLICY, plans={"default": Plan("default", ()),
-                                    "small": Plan("small", ("per-target",))})
-    assert charged(drive(policy=policy)) == {}
-    assert charged(drive(policy=policy, answers={WhoIs: replace(ACCOUNT, plan="small")})) == {
-        "per-target": "site.example"}
-
-
-KEYS = [
-    (Per.ACCOUNT, "acct_a", "site.example", "acct_a"),
-    (Per.ACCOUNT_HOST, "acct_a", "site.example", "acct_a site.example"),
-    (Per.HOST, "acct_a", "site.example", "site.example"),
-    (Per.ACCOUNT_HOST, "acct_a", "[2001:DB8:0::1]", "acct_a 2001:db8::1"),
-    (Per.HOST, "acct_b", "SITE.example.", "site.example"),
-]
-
-
-@pytest.mark.parametrize(("per", "account", "host", "key"), KEYS)
-def test_limit_keys(per: Per, account: str, host: str, key: str) -> None:
-    """One target, one key, however it is spelled; one account's keys never another's."""
-    assert limit_key(per, Account(account, "x"), parse_host(host)) == key
-
-
-STATE = RateLimit("x", 60, 60.0, 0, 3.0)
-
-
-@pytest.mark.parametrize(("limit", "wait", "retry", "detail"), [
-    (PER_ACCOUNT, 2.5, 2.5,
-     "The limit 'per-account' allows 60 requests per 60 s for each account."),
-    (PER_HOST, 0.1, 0.1, "The limit 'per-host' allows 60 requests per 60 s for each account+host."),
-    (TUNNELS, None, 1.0, "3 tunnels are open at once, which is this account's limit."),
-])
-def test_what_an_exceeded_limit_says(limit: Limit, wait: float | None, retry: float,
-                                     detail: str) -> None:
-    driven = drive(answers={Take: Exceeded(limit, wait, STATE)})
-    verdict = driven.case.verdict
-    assert driven.outcome == ("limits", limit.id, 429)
-    assert (verdict.detail, verdict.retry_after, verdict.rate_limit, verdict.clause) == (
-        detail, retry, STATE, limit.clause)
-    assert driven.case.taken is None
-
-
-def test_what_was_taken_is_kept_for_giving_it_back() -> None:
-    taken = Taken(0.5, PER_HOST)
-    assert drive(answers={Take: taken}).case.taken is taken
-
-
-def test_the_crawl_delay_is_a_paced_limit_of_one_request_per_delay() -> None:
-    case = drive().case
-    case.crawl_delay = 7.0
-    charge = crawl_delay_charge(case)
-    limit = charge.limit
-    assert (limit.id, limit.per, limit.over, limit.interval, limit.burst, limit.max_wait) == (
-        "crawl-delay", Per.ACCOUNT_HOST, Over.PACE, 7.0, 1, POLICY.robots.max_wait)
-    assert (charge.key, charge.cost, limit.unit) == ("acct_a site.example", 1, Unit.REQUESTS)
-    assert limit.id not in LIMITS
-
-
-def test_inspection_changes_no_charge() -> None:
-    assert charged(drive(tunnel(), answers={WhoIs: INSPECTED})) == charged(drive(tunnel()))

@@ -31,7 +31,14 @@ from outbounds.core.case import Case
 from outbounds.core.denylist import Denylist
 from outbounds.core.limits import Exceeded, Taken
 from outbounds.core.policy import CONTROLS
-from outbounds.core.questions import AddressesOf, NoSuchHost, RobotsOf, Take, WhoIs
+from outbounds.core.questions import (
+    AddressesOf,
+    NoSuchHost,
+    RobotsOf,
+    Take,
+    TargetCharges,
+    WhoIs,
+)
 from outbounds.core.verdict import RateLimit, Result
 
 ORDER = ("identity", "standing", "protocol", "destination", "robots", "limits")
@@ -46,7 +53,7 @@ def test_an_allowed_request_passes_every_control_and_asks_each_question_once() -
     driven = drive()
     assert driven.case.verdict.result is Result.ALLOW
     assert driven.case.trail == [(name, None) for name in ORDER]
-    assert driven.kinds == [WhoIs, AddressesOf, RobotsOf, Take]
+    assert driven.kinds == [WhoIs, AddressesOf, RobotsOf, TargetCharges, Take]
 
 
 # one thing wrong for each control, in the order of the controls
@@ -57,7 +64,7 @@ WRONG: list[tuple[str, dict[type, Any], dict[str, Any], list[type]]] = [
     ("destination", {AddressesOf: NoSuchHost("gone")}, {}, [WhoIs, AddressesOf]),
     ("robots", {RobotsOf: robots("User-agent: *\nDisallow: /")}, {},
      [WhoIs, AddressesOf, RobotsOf]),
-    ("limits", {Take: EXCEEDED}, {}, [WhoIs, AddressesOf, RobotsOf, Take]),
+    ("limits", {Take: EXCEEDED}, {}, [WhoIs, AddressesOf, RobotsOf, TargetCharges, Take]),
 ]
 
 
@@ -86,7 +93,8 @@ def test_a_denied_name_is_not_resolved() -> None:
 
 # --- fails closed -------------------------------------------------------------------------------
 
-ASKERS = {WhoIs: "identity", AddressesOf: "destination", RobotsOf: "robots", Take: "limits"}
+ASKERS = {WhoIs: "identity", AddressesOf: "destination", RobotsOf: "robots",
+          TargetCharges: "limits", Take: "limits"}
 
 
 @pytest.mark.parametrize("question", ASKERS)
@@ -106,6 +114,8 @@ def test_a_question_that_cannot_be_answered_refuses_in_the_name_of_who_asked(
 @pytest.mark.parametrize("nonsense", [None, "yes", True, 7, ()], ids=repr)
 def test_an_answer_of_the_wrong_kind_is_no_permission(question: type, nonsense: Any) -> None:
     """A part that forgets to answer, or answers with less than was asked, lets nothing through."""
+    if (question, nonsense) == (TargetCharges, ()):
+        return  # nothing is known against the target
     assert drive(answers={question: nonsense}).outcome == (ASKERS[question], "fault", 503)
 
 

@@ -30,14 +30,14 @@ FAULTS = [
     ("limits.yaml", "burst: 10", "burst: true",
      "6: limits[0].burst: true: not a whole number; write digits"),
     ("limits.yaml", "burst: 10", "burst:",
-     "6: limits[0].burst: null: not a whole number; write digits"),
+     "2: limits[0]: rate needs burst, which is how much may come at once; add it"),
     ("limits.yaml", "max_wait: 1.5s", "max_wait: 1.5",
      "20: limits[2].max_wait: 1.5: not a length of time; write a number with its unit, "
      "such as 5s or 10min"),
     ("limits.yaml", "max_wait: 1.5s", "max_wait: 0s",
      '20: limits[2].max_wait: "0s": must be more than nothing; write a larger value'),
     ("limits.yaml", "max_wait: 1.5s", "max_wait: 5 weeks",
-     '20: limits[2].max_wait: "5 weeks": unknown unit; use s, min, h or day'),
+     '20: limits[2].max_wait: "5 weeks": unknown unit; use ms, s, min, h or day'),
     ("evidence.yaml", "64MiB", "64MB",
      '5: segment_size: "64MB": unknown unit; use B, KiB, MiB or GiB'),
     ("evidence.yaml", "64MiB", "many",
@@ -56,12 +56,19 @@ FAULTS = [
      r'1: realm: "a \"b\"": cannot stand in a header; use plain ASCII without quotes or '
      "backslashes, at most 64 characters"),
     # shape
-    ("limits.yaml", "    burst: 10\n", "", "2: limits[0].burst: missing; add it"),
+    ("limits.yaml", "    burst: 10\n", "",
+     "2: limits[0]: rate needs burst, which is how much may come at once; add it"),
+    ("limits.yaml", "    max: 5\n", "", "9: limits[1].max: missing; add it"),
     ("limits.yaml", "    unit: tunnels\n", "", "9: limits[1].unit: missing; add it"),
-    ("limits.yaml", "unit: tunnels", "unit: bytes",
-     '10: limits[1].unit: "bytes": unknown; use requests or tunnels'),
+    ("limits.yaml", "unit: tunnels", "unit: octets",
+     '10: limits[1].unit: "octets": unknown; use requests or connections or hosts or refusals or '
+     "bytes or bytes-up or bytes-down or concurrent-requests or tunnels"),
     ("limits.yaml", "    max: 5", "    max: 5\n    brust: 3",
-     "13: limits[1].brust: unknown key; use one of clause, id, max, over, per, unit"),
+     "13: limits[1].brust: unknown key; use one of clause, id, max, max_wait, methods, over, per, "
+     "ports, targets, unit, when_away"),
+    ("limits.yaml", "per: host", "per: planet",
+     '16: limits[2].per: "planet": unknown; use account or account+host or account+site or host or '
+     "site or address or source"),
     ("limits.yaml", "burst: 10", "burst: 10\n    max_wiat: 3s",
      "7: limits[0].max_wiat: unknown key; did you mean max_wait?"),
     ("outbounds.yaml", "data: var", "data: var\nheds: {}",
@@ -106,6 +113,31 @@ FAULTS = [
      '3: clauses[0].id: "suspend": not a clause id; write a policy\'s letter and a word, '
      "such as P-robots"),
     # between keys
+    ("limits.yaml", "burst: 10", "quota: 5/day",
+     "2: limits[0]: has both rate and quota, or neither; write one of them"),
+    ("limits.yaml", "rate: 60/min", "quota: 5/day",
+     "2: limits[0]: a quota may be used at any pace within its period, so it has no burst; for a "
+     "pace as well write a second limit, with rate and burst"),
+    ("limits.yaml", "rate: 60/min\n    burst: 10", "quota: 5/min",
+     '5: limits[0].quota: "5/min": unknown period; use h, day or month, or for less a rate with a '
+     "burst"),
+    ("limits.yaml", "rate: 60/min\n    burst: 10", "quota: 5",
+     "5: limits[0].quota: 5: not a quota; write a count per period, such as 100000/month"),
+    ("limits.yaml", "unit: requests\n    per: account", "unit: bytes\n    per: account",
+     '5: limits[0].rate: "60/min": unknown unit; use B, KiB, MiB or GiB'),
+    ("limits.yaml", "unit: requests\n    per: host", "unit: hosts\n    per: host",
+     "14: limits[2]: hosts are counted per account or per source; write one of these"),
+    ("limits.yaml", "unit: requests\n    per: host", "unit: refusals\n    per: account",
+     "14: limits[2]: only requests and connections at a rate can wait for their turn; "
+     "write over: refuse"),
+    ("limits.yaml", "limits:\n", "time_zone: Mars/Olympus\nlimits:\n",
+     '1: time_zone: "Mars/Olympus": unknown time zone; use a name such as Europe/Vienna or UTC'),
+    ("limits.yaml", "limits:\n",
+     "adaptive: {start: 5, least: 9, clause: P-robots}\nlimits:\n",
+     "1: adaptive: start is not between least and most; mend the three"),
+    ("limits.yaml", "id: target", "id: target-pause",
+     '14: limits[2].id: "target-pause": a limit of the adaptive protection is called so; '
+     "choose another id"),
     ("limits.yaml", "    max_wait: 1.5s\n", "",
      "14: limits[2]: over: pace needs max_wait, and over: refuse has none; write both or "
      "neither"),

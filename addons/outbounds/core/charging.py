@@ -35,7 +35,8 @@ def limits(case: Case) -> Asking:
                for charge in charges_for(limit, account, case)]
     if case.crawl_delay > 0:
         charges.append(crawl_delay_charge(case))
-    charges += yield TargetCharges(request.host, request.way.opens_tunnel)
+    spared = of_kind((yield TargetCharges(request.host, request.way.opens_tunnel)), tuple)
+    charges += (of_kind(charge, Charge) for charge in spared)
     case.charges = tuple(charges)
     outcome: Taken | Exceeded = yield Take(case.charges, account.id, plan.weight, plan.announce)
     if isinstance(outcome, Exceeded):
@@ -118,7 +119,7 @@ def _says(limit: Limit) -> str:
     what = f"{limit.count} {one if limit.count == 1 else more}"
     if limit.unit.held:
         return f"The limit {limit.id!r} allows {what} at once for each {limit.per.value}."
-    every = f"calendar {limit.calendar.every.value}" if limit.calendar else f"{limit.window:g} s"
+    every = f"calendar {limit.calendar.every}" if limit.calendar else f"{limit.window:g} s"
     return f"The limit {limit.id!r} allows {what} per {every} for each {limit.per.value}."
 
 

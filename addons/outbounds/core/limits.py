@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
-from .calendar import Calendar
 from .verdict import RateLimit
 
 
@@ -67,6 +67,18 @@ class Away(StrEnum):
     OPEN = "open"  # the limit is not enforced
     CLOSED = "closed"  # what it applies to is refused
     LOCAL = "local"  # this process enforces its share of it
+
+
+class Calendar(Protocol):
+    """The periods of a quota. What an hour, a day or a month is, is for the operator's clocks to
+    say (`settings.calendar`)."""
+
+    @property
+    def every(self) -> str: ...
+
+    def period(self, now: float) -> tuple[float, float]:
+        """(start, end) in Unix seconds of the period that holds the Unix time `now`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from ..core.account import Plan
-from ..core.calendar import Calendar, Every
 from ..core.destination import AddressGrant, AddressRules
 from ..core.hit import Terms
 from ..core.limits import Away, Limit, Over, Per, Unit
 from ..core.list_entry import EVERYONE, Scope
 from ..core.rules import AdaptiveTerms, Grant, Protocol, QueueTerms, RobotsPolicy
-from .limits import LimitEntry, LimitsFile
+from .calendar import Calendar, Every
+from .limits import HeldLimit, LimitEntry, LimitsFile
 from .list_source import ListSource
 from .rules import (
     DestinationsFile,
@@ -29,7 +29,7 @@ from .rules import (
 def limit(entry: LimitEntry, zone: str) -> Limit:
     unit, per, over = Unit(entry.unit), Per(entry.per), Over(entry.over)
     wait = entry.max_wait or 0.0
-    if entry.max is not None:
+    if isinstance(entry, HeldLimit):
         shape = Limit(entry.id, unit, per, entry.max, 0.0, entry.max, over, wait)
     elif entry.quota is not None:
         shape = Limit(entry.id, unit, per, entry.quota.count, 0.0, entry.quota.count, over, wait,
@@ -37,8 +37,8 @@ def limit(entry: LimitEntry, zone: str) -> Limit:
     else:
         rate = entry.rate
         assert rate is not None
-        burst = rate.count if entry.burst is None else entry.burst.count
-        shape = Limit(entry.id, unit, per, rate.count, rate.window, burst, over, wait)
+        shape = Limit(entry.id, unit, per, rate.count, rate.window, entry.burst or rate.count,
+                      over, wait)
     return replace(shape, clause=entry.clause, ports=entry.ports, targets=entry.targets,
                    methods=None if entry.methods is None else frozenset(entry.methods),
                    away=Away(entry.when_away))

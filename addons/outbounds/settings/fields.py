@@ -249,6 +249,8 @@ def _liftable(value: str, info: ValidationInfo) -> str:
 def _free_limit_id(value: str) -> str:
     if value == "crawl-delay":
         raise ValueError("the limit that a site's crawl-delay sets is called so; choose another id")
+    if value in ("target-pause", "target-ceiling"):
+        raise ValueError("a limit of the adaptive protection is called so; choose another id")
     return value
 
 
@@ -296,25 +298,3 @@ InData = Annotated[Path, BeforeValidator(_in_data)]
 SocketPath = Annotated[Path, BeforeValidator(_socket)]
 FilePath = Annotated[Path, BeforeValidator(_file)]
 ExistingFile = Annotated[Path, BeforeValidator(_file), AfterValidator(_readable)]
-
-
-def _store_url(value: str) -> str:
-    if value == "memory":
-        return value
-    fix = ("write memory, or a server such as valkey://127.0.0.1:6379/0 or rediss://host:6380")
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("valkey", "valkeys", "redis", "rediss") and parts.hostname
-        if not usable or parts.port == 0 or parts.query or parts.fragment:
-            raise ValueError
-    except ValueError:
-        raise ValueError(f"not a store; {fix}") from None
-    if parts.password is not None:
-        raise ValueError("holds a password, and this file may be shown to others; "
-                         "put it into a file and name that as password_file")
-    if parts.path not in ("", "/") and not parts.path.removeprefix("/").isdecimal():
-        raise ValueError("names no database; the path is its number, such as /0")
-    return value
-
-
-StoreUrl = Annotated[str, AfterValidator(_store_url)]

@@ -1,17 +1,17 @@
 """config/limits.yaml: how much, of what, for whom; how requests wait; how targets are spared.
 
-Four shapes of a limit share one set of keys: a sustained rate with a burst, a quota per calendar
-period, a number of what may be held at once; which of them a unit may have is said in `_SHAPES`.
+A limit has one of three shapes: what is counted and what flows has a sustained rate with a burst,
+or a quota per calendar period; what is held has a number of what may be held at once.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from ..core.calendar import Every
 from . import quantity
+from .calendar import TimeZone
 from .fields import (
     ClauseRef,
     Duration,
@@ -20,32 +20,23 @@ from .fields import (
     Method,
     Ports,
     PositiveDuration,
+    PositiveSize,
+    Rate,
     Strict,
 )
 
-Unit = Literal["requests", "connections", "hosts", "refusals", "bytes", "bytes-up", "bytes-down",
-               "concurrent-requests", "tunnels"]
+OctetRate = Annotated[quantity.Rate, BeforeValidator(quantity.octet_rate)]
+Quota = Annotated[quantity.Quota, BeforeValidator(quantity.quota)]
+OctetQuota = Annotated[quantity.Quota, BeforeValidator(quantity.octet_quota)]
 Per = Literal["account", "account+host", "account+site", "host", "site", "address", "source"]
 
-_HELD = ("concurrent-requests", "tunnels")
-_OCTETS = ("bytes", "bytes-up", "bytes-down")
-_NOT_PACED = ("hosts", "refusals")
 
-TimeZone = Annotated[str, AfterValidator(quantity.time_zone)]
-Amount = Annotated[quantity.Amount, BeforeValidator(quantity.amount)]
-Share = Annotated[quantity.Share, BeforeValidator(quantity.share)]
-
-
-class LimitEntry(Strict):
-    """One limit. `rate` with `burst`, or `quota`, or `max`: one of the three, as the unit asks."""
+class _Limit(Strict):
+    """What every limit has. `methods`, `ports` and `targets` (each with everything below it) narrow
+    what it applies to; `when_away` is what holds while the server that keeps the state is away."""
 
     id: LimitId
-    unit: Unit
     per: Per
-    rate: Share | None = None
-    burst: Amount | None = None
-    quota: Share | None = None
-    max: int | None = Field(default=None, ge=1, le=10**9)
     over: Literal["refuse", "pace"] = "refuse"
     max_wait: PositiveDuration | None = None
     methods: tuple[Method, ...] | None = Field(default=None, min_length=1)
@@ -55,60 +46,68 @@ class LimitEntry(Strict):
     clause: ClauseRef
 
     @model_validator(mode="after")
-    def _has_its_shape(self) -> LimitEntry:
-        if self.unit in _HELD:
-            if self.max is None or self.rate or self.quota or self.burst:
-                raise ValueError(f"{self.unit} are counted while they last; "
-                                 "write max, and neither rate, burst nor quota")
-            return self
-        if self.max is not None:
-            raise ValueError(f"max is for what is counted while it lasts; for {self.unit} write "
-                             "rate and burst, or quota")
-        if (self.rate is None) == (self.quota is None):
-            raise ValueError(f"{self.unit} need either rate, or quota; write one of them")
-        for key, share in (("rate", self.rate), ("quota", self.quota)):
-            if share is not None and share.octets != (self.unit in _OCTETS):
-                example = "10MiB" if self.unit in _OCTETS else "600"
-                raise ValueError(f"{key} is in the wrong unit for {self.unit}; write it as "
-                                 f"{example}/{share.every}")
-        if self.rate is not None and self.rate.every == Every.MONTH:
-            raise ValueError("a month has no fixed length, so no steady rate; write quota, which "
-                             "begins again with each calendar month")
-        if self.quota is not None and self.quota.every not in tuple(Every):
-            raise ValueError("a quota is per h, day or month; for less write rate and burst")
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_burst(self) -> LimitEntry:
-        if self.quota is not None and self.burst is not None:
-            raise ValueError("a quota may be used at any pace within its period; "
-                             "leave burst out, or write a second limit with rate and burst")
-        if self.rate is not None and self.burst is None and self.unit != "hosts":
-            raise ValueError("rate needs burst: how much may come at once")
-        if self.burst is not None and self.burst.octets != (self.unit in _OCTETS):
-            raise ValueError("burst is in the wrong unit; "
-                             f"write it as {'100MiB' if self.unit in _OCTETS else '60'}")
-        return self
-
-    @model_validator(mode="after")
-    def _waits_if_paced(self) -> LimitEntry:
+    def _waits_if_paced(self) -> _Limit:
         if (self.over == "pace") != (self.max_wait is not None):
             raise ValueError("over: pace needs max_wait, and over: refuse has none; "
                              "write both or neither")
-        if self.over == "pace" and (self.unit in _NOT_PACED or self.quota is not None):
-            raise ValueError("only requests, connections and octets at a rate, and what is held, "
-                             "can wait for their turn; write over: refuse")
         return self
 
+
+def _one_of(rate: object, burst: object, quota: object, needs_burst: bool) -> None:
+    if (rate is None) == (quota is None):
+        raise ValueError("has both rate and quota, or neither; write one of them")
+    if quota is not None and burst is not None:
+        raise ValueError("a quota may be used at any pace within its period, so it has no burst; "
+                         "for a pace as well write a second limit, with rate and burst")
+    if rate is not None and burst is None and needs_burst:
+        raise ValueError("rate needs burst, which is how much may come at once; add it")
+
+
+class CountLimit(_Limit):
+    """So many of what is counted: in all, or of different hosts."""
+
+    unit: Literal["requests", "connections", "hosts", "refusals"]
+    rate: Rate | None = None
+    burst: int | None = Field(default=None, ge=1, le=10**9)
+    quota: Quota | None = None
+
     @model_validator(mode="after")
-    def _counts_what_can_be_counted(self) -> LimitEntry:
-        if self.unit == "refusals" and self.per not in ("account", "source"):
-            raise ValueError("what is refused never reaches a target, so it is counted per account "
-                             "or per source; write one of these")
-        if self.unit == "hosts" and self.per not in ("account", "source"):
-            raise ValueError("distinct hosts are counted per account or per source; "
+    def _has_its_shape(self) -> CountLimit:
+        _one_of(self.rate, self.burst, self.quota, self.unit != "hosts")
+        if self.unit in ("hosts", "refusals") and self.per not in ("account", "source"):
+            raise ValueError(f"{self.unit} are counted per account or per source; "
                              "write one of these")
+        if self.over == "pace" and (self.unit not in ("requests", "connections") or self.quota):
+            raise ValueError("only requests and connections at a rate can wait for their turn; "
+                             "write over: refuse")
         return self
+
+
+class OctetLimit(_Limit):
+    """So many bytes, counted as they flow."""
+
+    unit: Literal["bytes", "bytes-up", "bytes-down"]
+    rate: OctetRate | None = None
+    burst: PositiveSize | None = None
+    quota: OctetQuota | None = None
+
+    @model_validator(mode="after")
+    def _has_its_shape(self) -> OctetLimit:
+        _one_of(self.rate, self.burst, self.quota, True)
+        if self.over == "pace" and self.quota:
+            raise ValueError("a quota that is used up is back too late to wait for it; "
+                             "write over: refuse")
+        return self
+
+
+class HeldLimit(_Limit):
+    """So many at the same time."""
+
+    unit: Literal["concurrent-requests", "tunnels"]
+    max: int = Field(ge=1, le=10**9)
+
+
+LimitEntry = Annotated[CountLimit | OctetLimit | HeldLimit, Field(discriminator="unit")]
 
 
 class Queue(Strict):
@@ -142,16 +141,3 @@ class LimitsFile(Strict):
     limits: tuple[LimitEntry, ...]
     queue: Queue = Queue()
     adaptive: Adaptive | None = None
-
-    @field_validator("limits")
-    @classmethod
-    def _none_is_ours(cls, limits: tuple[LimitEntry, ...]) -> tuple[LimitEntry, ...]:
-        for entry in limits:
-            if entry.id in RESERVED:
-                raise ValueError(f"the id {entry.id} is one that the proxy uses itself; "
-                                 "choose another")
-        return limits
-
-
-# ids of the limits that no file defines
-RESERVED = frozenset({"crawl-delay", "target-pause", "target-ceiling"})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
 from dataclasses import dataclass
 
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
@@ -42,58 +41,53 @@ def rate(value: object) -> Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
-    """A plain number, or so many bytes."""
-
-    count: int
-    octets: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """`count`, of bytes or of whatever is counted, in each `every`: s, min, h, day or month."""
+class Quota:
+    """`count` in each calendar period `every`: h, day or month."""
 
     count: int
     every: str
-    octets: bool = False
-
-    @property
-    def window(self) -> float:
-        """Seconds. A month has none: KeyError."""
-        return PERIODS[self.every]
 
 
-def amount(value: object) -> Amount:
-    """60, or `100MiB`."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if not 0 < value <= MOST:
-            raise ValueError(f"out of range; use a number from 1 to {MOST}")
-        return Amount(value)
-    octets = size(value)
+def octet_rate(value: object) -> Rate:
+    """`10MiB/s` as Rate(10485760, 1.0)."""
+    text, unit = _per(value, "not a rate; write bytes per unit, such as 10MiB/s")
+    if unit not in PERIODS:
+        raise ValueError("unknown unit; use s, min, h or day after the slash")
+    return Rate(_octets(text), PERIODS[unit])
+
+
+def quota(value: object) -> Quota:
+    """`100000/month`."""
+    text, unit = _per(value, "not a quota; write a count per period, such as 100000/month")
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MOST):
+        raise ValueError(f"out of range; use a whole count from 1 to {MOST}")
+    return Quota(int(text), _calendar_unit(unit))
+
+
+def octet_quota(value: object) -> Quota:
+    """`100GiB/month`."""
+    text, unit = _per(value, "not a quota; write bytes per period, such as 100GiB/month")
+    return Quota(_octets(text), _calendar_unit(unit))
+
+
+def _per(value: object, fault: str) -> tuple[str, str]:
+    text, slash, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if not slash or not text.strip():
+        raise ValueError(fault)
+    return text.strip(), unit.strip()
+
+
+def _calendar_unit(unit: str) -> str:
+    if unit not in ("h", "day", "month"):
+        raise ValueError("unknown period; use h, day or month, or for less a rate with a burst")
+    return unit
+
+
+def _octets(text: str) -> int:
+    octets = size(text)
     if not octets:
-        raise ValueError("out of range; use more than nothing")
-    return Amount(octets, True)
-
-
-def share(value: object) -> Share:
-    """`600/min` or `100GiB/month`."""
-    text, slash, every = value.partition("/") if isinstance(value, str) else ("", "", "")
-    text, every = text.strip(), every.strip()
-    if not slash or not text:
-        raise ValueError("not an amount per time; write such as 600/min, 10MiB/s or 100GiB/month")
-    if every not in PERIODS and every != "month":
-        raise ValueError("unknown unit; use s, min, h, day or month")
-    found = amount(int(text) if text.isascii() and text.isdecimal() else text)
-    return Share(found.count, every, found.octets)
-
-
-def time_zone(value: str) -> str:
-    """A key of the IANA time zone database."""
-    try:
-        zoneinfo.ZoneInfo(value)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        raise ValueError("unknown time zone; use a name such as Europe/Vienna or UTC") from None
-    return value
+        raise ValueError("must be more than nothing; write a larger value")
+    return octets
 
 
 def duration(value: object) -> float:

@@ -27,10 +27,10 @@ from .fields import (
     PositiveSize,
     Rate,
     SocketPath,
-    StoreUrl,
     Strict,
     Token,
 )
+from .store_url import StoreUrl
 
 
 class Listen(Strict):

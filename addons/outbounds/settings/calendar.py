@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator
 
 
 class Every(StrEnum):
@@ -21,7 +24,8 @@ class Every(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """`zone` is a key of the IANA time zone database, such as Europe/Vienna."""
+    """Keeps `core.limits.Calendar`. `zone` is a key of the IANA time zone database, such as
+    Europe/Vienna."""
 
     every: Every
     zone: str = "UTC"
@@ -34,6 +38,16 @@ class Calendar:
             found = _last[self] = _period(self, now)
         return found
 
+
+def _time_zone(value: str) -> str:
+    try:
+        _zone(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError("unknown time zone; use a name such as Europe/Vienna or UTC") from None
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 
 # one entry for each calendar that a configuration names; asked on every request
 _last: dict[Calendar, tuple[float, float]] = {}
