@@ -1,115 +1,200 @@
-"""Limit state in this process: plain dicts from key to theoretical arrival time.
+"""Limit state in this process: plain dicts, from key to theoretical arrival time or to a count.
 
-A key whose tat has passed says the same as a key that is absent, so expiry needs no timestamps:
-a sweep drops what lies in the past. Keys are spread over shards and a step sweeps at most one
-shard, which bounds the pause however many keys expire at once.
+A key whose tat has passed says the same as a key that is absent, and a period's counts end with
+it, so expiry needs no timestamps: a sweep drops what lies in the past. Keys are spread over shards
+and a step sweeps at most one shard, which bounds the pause however many keys expire at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
-from ..core.limits import Charge, Exceeded, Limit, Over, Taken, Unit, gcra, remaining
-from ..core.verdict import RateLimit
-from . import StoreFull
+from ..core.limits import Charge, Exceeded, Live, Taken
+from . import Charges, StoreFull
+from .keys import is_of, parts
+from .ledger import HELD, Clock, Ledger, Period, Write
 
-SHARDS = 256
-SWEEP_EVERY = 10.0  # seconds in which every shard has been swept once
+KEYS_PER_SHARD = 4096  # to sweep so many takes well under a millisecond
+SWEEP_EVERY = 10.0  # seconds in which every shard has been swept once, if there are requests
+# Seconds. A full shard is looked through for what has passed; not for every request of a flood.
+LOOK_AGAIN = 1.0
 
 
-class MemoryStore:
-    """`max_keys` bounds memory (about 140 bytes a key). `clock`: seconds, never backwards."""
+class MemoryStore(Ledger):
+    """`max_keys` bounds memory (about 150 bytes a key); what is held is bounded by the process's
+    connections. `clock`: seconds, never backwards; `wall`: Unix seconds."""
 
-    def __init__(self, max_keys: int = 1_000_000,
-                 clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._shards: list[dict[str, float]] = [{} for _ in range(SHARDS)]
-        self._shard_max = max(1, max_keys // SHARDS)
+    def __init__(self, max_keys: int = 1_000_000, clock: Clock = time.monotonic,
+                 wall: Clock = time.time) -> None:
+        super().__init__(clock, wall)
+        self.shards = max(1, max_keys // KEYS_PER_SHARD)
+        self._shard_max = max(1, max_keys // self.shards)
+        self._tats: list[dict[str, float]] = [{} for _ in range(self.shards)]
+        self._periods: dict[Period, list[dict[str, int]]] = {}
         self._open: dict[str, int] = {}
+        self._looked = [float("-inf")] * self.shards
         self._next_sweep = 0.0
         self._sweep_at = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._shards)) + len(self._open)
+        return len(self._open) + sum(map(self._size, range(self.shards)))
 
-    def take(self, charges: tuple[Charge, ...]) -> Taken | Exceeded:
+    # --- the contract ---------------------------------------------------------------------------
+
+    def take_now(self, charges: Charges, report: bool = False) -> Taken | Exceeded:
         now = self._clock()
         if now >= self._next_sweep:
             self._sweep(now)
-        pending: list[tuple[dict[str, float], str, float]] = []
-        wait, paced_by = 0.0, None
-        worst: tuple[float, Charge, float] | None = None
-        for charge in charges:
-            limit = charge.limit
-            key = f"{limit.id}\n{charge.key}"
-            if limit.unit is Unit.TUNNELS:
-                if self._open.get(key, 0) + charge.cost > limit.count:
-                    state = RateLimit(limit.id, limit.count, 0.0, 0, 0.0)
-                    return Exceeded(limit, None, state)
-                continue
-            shard = self._shards[hash(key) % SHARDS]
-            tat = shard.get(key, now)
-            new, late = gcra(tat, now, limit.interval, limit.burst, charge.cost)
-            if late > 0.0:
-                if limit.over is Over.REFUSE or late > limit.max_wait:
-                    # go on: a truthful Retry-After is the longest wait of all the limits
-                    if worst is None or late > worst[0]:
-                        worst = (late, charge, tat)
-                    continue
-                if late > wait:
-                    wait, paced_by = late, limit
-            pending.append((shard, key, new))
-        if worst is not None:
-            late, charge, tat = worst
-            return Exceeded(charge.limit, late, self._state(charge.limit, tat, now))
-        self._store(pending, now)
-        for charge in charges:
-            if charge.limit.unit is Unit.TUNNELS:
-                key = f"{charge.limit.id}\n{charge.key}"
-                self._open[key] = self._open.get(key, 0) + charge.cost
-        return Taken(wait, paced_by)
+        return self._take(charges, report, now)
 
-    def release(self, charges: tuple[Charge, ...]) -> None:
-        for charge in charges:
-            if charge.limit.unit is Unit.TUNNELS:
-                key = f"{charge.limit.id}\n{charge.key}"
-                left = self._open.get(key, 0) - charge.cost
-                if left > 0:
-                    self._open[key] = left
+    async def take(self, charges: Charges, report: bool = False) -> Taken | Exceeded:
+        return self.take_now(charges, report)
+
+    def debit(self, charges: Charges) -> Exceeded | None:
+        return self._debit(charges, self._clock())
+
+    def release(self, charges: Charges) -> None:
+        self._release(charges, self._clock())
+
+    def give_back(self, charges: Charges) -> None:
+        self._give_back(charges, self._clock())
+
+    def hold_off(self, charge: Charge, seconds: float) -> None:
+        self._hold_off(charge, seconds, self._clock())
+
+    async def live(self, owner: str, most: int = 1000) -> tuple[Live, ...]:
+        found = []
+        for at in range(self.shards):
+            now = self._clock()
+            for key, tat in self._tats[at].items():
+                if tat > now and (limit_id := _counted(key, owner)):
+                    found.append(Live(limit_id[0], limit_id[1], ahead=tat - now))
+            for shards in self._present():
+                found += [Live(limit_id[0], limit_id[1], used=used)
+                          for key, used in shards[at].items()
+                          if (limit_id := _counted(key, owner))]
+            if len(found) >= most:
+                break
+            await asyncio.sleep(0)  # between two shards others have their turn
+        found += [Live(limit_id[0], limit_id[1], used=used) for key, used in self._open.items()
+                  if (limit_id := _counted(key, owner))]
+        return tuple(found[:most])
+
+    async def reset(self, owner: str, limit_id: str = "") -> int:
+        forgotten = 0
+        for at in range(self.shards):
+            now = self._clock()
+            self._looked[at] = float("-inf")
+            tables: list[dict[str, float] | dict[str, int]] = [self._tats[at]]
+            tables += [shards[at] for shards in self._present()]
+            for table in tables:
+                for key in [key for key in table if owner in key]:
+                    of, whose, visit = parts(key)
+                    if is_of(whose, owner) and limit_id in ("", of):
+                        past = table is self._tats[at] and table[key] <= now
+                        forgotten += not visit and not past
+                        del table[key]
+            await asyncio.sleep(0)
+        return forgotten
+
+    async def aclose(self) -> None:
+        """Nothing is elsewhere."""
+
+    # --- the table ------------------------------------------------------------------------------
+
+    def _tat(self, key: str) -> float:
+        return self._tats[hash(key) % self.shards].get(key, 0.0)
+
+    def _used(self, key: str, period: Period) -> int:
+        shards = self._periods.get(period)
+        return 0 if shards is None else shards[hash(key) % self.shards].get(key, 0)
+
+    def _held(self, key: str) -> int:
+        return self._open.get(key, 0)
+
+    def _write(self, writes: list[Write], now: float, force: bool = False) -> None:
+        if not force:
+            self._make_room(writes, now)
+        for kind, key, value, period in writes:
+            if kind == HELD:
+                held = self._open.get(key, 0) + int(value)
+                if held > 0:
+                    self._open[key] = held
                 else:
                     self._open.pop(key, None)
+            elif period is None:
+                if value > now:
+                    self._tats[hash(key) % self.shards][key] = value
+                else:
+                    self._tats[hash(key) % self.shards].pop(key, None)
+            else:
+                shard = self._of(period)[hash(key) % self.shards]
+                if value > 0:
+                    shard[key] = int(value)
+                else:
+                    shard.pop(key, None)
 
-    def give_back(self, charges: tuple[Charge, ...]) -> None:
-        self.release(charges)
-        for charge in charges:
-            if charge.limit.unit is Unit.REQUESTS:
-                key = f"{charge.limit.id}\n{charge.key}"
-                shard = self._shards[hash(key) % SHARDS]
-                if key in shard:
-                    shard[key] -= charge.cost * charge.limit.interval
+    def _of(self, period: Period) -> list[dict[str, int]]:
+        shards = self._periods.get(period)
+        if shards is None:
+            shards = self._periods[period] = [{} for _ in range(self.shards)]
+        return shards
 
-    def _store(self, pending: list[tuple[dict[str, float], str, float]], now: float) -> None:
-        for shard, key, _ in pending:
-            if len(shard) + len(pending) > self._shard_max and key not in shard:
-                self._drop_past(shard, now)
-                new = {key for where, key, _ in pending if where is shard and key not in shard}
-                if len(shard) + len(new) > self._shard_max:
-                    raise StoreFull(f"{len(self)} keys, all of them with a debt; raise max_keys")
-        for shard, key, tat in pending:
-            shard[key] = tat
+    def _present(self) -> Iterator[list[dict[str, int]]]:
+        wall = self._wall()
+        return (shards for period, shards in tuple(self._periods.items()) if period[1] > wall)
+
+    # --- bounded --------------------------------------------------------------------------------
+
+    def _size(self, at: int) -> int:
+        size = len(self._tats[at])
+        if self._periods:
+            for shards in self._periods.values():
+                size += len(shards[at])
+        return size
+
+    def _make_room(self, writes: list[Write], now: float) -> None:
+        """Raises StoreFull before anything is written: forgetting a debt is no way to make room."""
+        for write in writes:
+            if write.kind == HELD:
+                continue
+            at = hash(write.key) % self.shards
+            if self._size(at) + len(writes) <= self._shard_max:
+                continue
+            new = {(key, period) for kind, key, _, period in writes
+                   if kind != HELD and hash(key) % self.shards == at
+                   and key not in (self._tats if period is None else self._of(period))[at]}
+            if not new or self._size(at) + len(new) <= self._shard_max:
+                continue
+            if now >= self._looked[at] + LOOK_AGAIN:
+                self._looked[at] = now
+                self._drop_past(at, now)
+            if self._size(at) + len(new) > self._shard_max:
+                raise StoreFull(f"{len(self)} keys, all of them with a debt; raise max_keys")
 
     def _sweep(self, now: float) -> None:
-        self._next_sweep = now + SWEEP_EVERY / SHARDS
-        self._drop_past(self._shards[self._sweep_at], now)
-        self._sweep_at = (self._sweep_at + 1) % SHARDS
+        self._next_sweep = now + SWEEP_EVERY / self.shards
+        self._drop_past(self._sweep_at, now)
+        self._sweep_at = (self._sweep_at + 1) % self.shards
 
-    @staticmethod
-    def _drop_past(shard: dict[str, float], now: float) -> None:
+    def _drop_past(self, at: int, now: float) -> None:
+        shard = self._tats[at]
         for key in [key for key, tat in shard.items() if tat <= now]:
             del shard[key]
+        if self._periods:
+            wall = self._wall()
+            for period in [period for period in self._periods if period[1] <= wall]:
+                shards = self._periods[period]
+                shards[at] = {}
+                if not any(shards):
+                    del self._periods[period]
 
-    @staticmethod
-    def _state(limit: Limit, tat: float, now: float) -> RateLimit:
-        left = remaining(tat, now, limit.interval, limit.burst)
-        return RateLimit(limit.id, limit.count, limit.window, left, max(0.0, tat - now))
+
+def _counted(key: str, owner: str) -> tuple[str, str] | None:
+    """(limit's id, whose) where the key counts for `owner`."""
+    if owner not in key:
+        return None
+    limit_id, whose, visit = parts(key)
+    return None if visit or not is_of(whose, owner) else (limit_id, whose)
