@@ -13,11 +13,12 @@ from typing import Any
 
 from .account import Account, Unidentified
 from .case import Case
-from .destination import Address
+from .closed_targets import Closed
+from .destination import Address, Host
 from .hit import Hit, Hits, denials
 from .questions import AddressesOf, NoSuchHost, Question, RobotsAnswer, RobotsOf, WhoIs
 from .request import Name
-from .rules import NEVER_LIFTED
+from .rules import NEVER_LIFTED, Policy
 from .verdict import Kind, Verdict, refuse
 
 UNUSABLE_RETRY = 10.0  # s: a list is fetched and compiled in about this time
@@ -102,6 +103,9 @@ def _agrees(name: Name, case: Case) -> Generator[Question, Any, bool]:
 def destination(case: Case) -> Asking:
     request, policy = case.request, case.policy
     assert case.account is not None
+    closed = _closed(policy.closed.find(request.host, case.now, case.lift), request.host)
+    if closed is not None:
+        return closed
     if policy.unusable_lists:
         return refuse("destination", Kind.FAULT,
                       "The proxy's lists of denied destinations are not complete; requests are "
@@ -134,6 +138,9 @@ def destination(case: Case) -> Asking:
 def _refusal_at(address: Address, case: Case) -> Verdict | None:
     """Why `address` may not be dialled for the request, or None."""
     request, policy = case.request, case.policy
+    closed = _closed(policy.closed.find_at(address, case.now, case.lift), request.host)
+    if closed is not None:
+        return closed
     reason = policy.addresses.refuses(address, request.port)
     if reason is not None and (reason.rule in NEVER_LIFTED or not case.lift(reason.rule)):
         host = request.host
@@ -141,6 +148,27 @@ def _refusal_at(address: Address, case: Case) -> Verdict | None:
         return refuse("destination", Kind.ADDRESS, f"{where}: {reason.detail}",
                       rule=reason.rule, clause=reason.clause)
     return _denial(policy.denylist.match_address(address, request.port), case)
+
+
+def closed_meanwhile(case: Case, policy: Policy, now: float) -> Verdict | None:
+    """A refusal if the target was closed after the case was decided, by what is in force `now`."""
+    if policy is case.policy:
+        return None
+    case, host = replace(case, policy=policy, now=now), case.request.host
+    found = [policy.closed.find(host, now, case.lift),
+             *(policy.closed.find_at(each, now, case.lift) for each in case.addresses)]
+    return next((verdict for each in found if (verdict := _closed(each, host))), None)
+
+
+def _closed(found: Closed | None, host: Host) -> Verdict | None:
+    return None if found is None else closed_verdict(found, host)
+
+
+def closed_verdict(found: Closed, host: Host) -> Verdict:
+    # why it was closed is the operators' own: it may name a complainant
+    return refuse("destination", Kind.DENIED,
+                  f"{host.text} has been closed by the operator of this proxy.",
+                  rule=found.rule, clause=found.clause)
 
 
 def _denial(hits: Hits, case: Case) -> Verdict | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .account import Account, Plan
+from .closed_targets import NOTHING, ClosedTargets
 from .destination import AddressRules, Host
 from .hit import Matcher
 from .limits import Limit
@@ -119,6 +120,9 @@ class Policy:
     # lists that were never read, or are too old for an operator who wants them fresh: without
     # them nobody can say what is denied, so everything is
     unusable_lists: tuple[str, ...] = ()
+    # no file of the configuration closes a target: what is closed comes and goes by itself, and
+    # is no part of `version`
+    closed: ClosedTargets = NOTHING
 
     @property
     def versions(self) -> dict[str, str]:

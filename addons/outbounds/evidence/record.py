@@ -31,6 +31,7 @@ FIELDS: dict[str, tuple[str, int]] = {
     "reason": ("event.reason", 512),
     "duration": ("event.duration", 0),                          # ns
     "user_id": ("user.id", 128),
+    "operator": ("outbounds.operator", 64),                     # who did it, on the service's side
     "source_ip": ("source.ip", 64),
     "source_port": ("source.port", 0),
     "source_bytes": ("source.bytes", 0),                        # of a tunnel, from the client
@@ -96,6 +97,7 @@ class Record(
     reason: str = ""
     duration: int = 0
     user_id: str = ""
+    operator: str = ""
     source_ip: str = ""
     source_port: int = 0
     source_bytes: int = 0

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.account import Account
+from ..core.closed_targets import Closed
 from ..core.destination import Address, BadHost, Host, parse_host, reduced
 from ..core.hit import Hit, Hits, denials
 from ..core.questions import NoSuchHost
@@ -53,6 +54,18 @@ class Permission:
         """The hits that deny this dial and that no dated exception lifts."""
         return [hit for hit in denials(hits, self.account.id, self.account.plan, self.now)
                 if not self.lifts(hit.rule, hit.list_id)]
+
+    def refuse_closed(self) -> None:
+        """Raises `DialRefused` if the host is closed."""
+        self._refuse(self.policy.closed.find(self.host, self.now, self.lifts))
+
+    def refuse_closed_address(self, address: Address) -> None:
+        self._refuse(self.policy.closed.find_at(address, self.now, self.lifts))
+
+    def _refuse(self, found: Closed | None) -> None:
+        if found is not None:
+            raise DialRefused(f"{self.host.text} has been closed by the operator of this proxy",
+                              found.rule, found.clause)
 
     def lifts(self, *rules: str) -> bool:
         """Whether a dated exception lifts one of `rules` for this dial."""
@@ -100,6 +113,7 @@ def vet(permission: Permission, addresses: tuple[Address, ...]) -> tuple[Address
 
 def _vet_one(permission: Permission, address: Address) -> None:
     rules, port, lifts = permission.policy.addresses, permission.port, permission.lifts
+    permission.refuse_closed_address(address)
     reason = rules.refuses(address, port)
     if reason is not None and (reason.rule in NEVER_LIFTED or not lifts(reason.rule)):
         raise DialRefused(f"{address}: {reason.detail}", reason.rule, reason.clause)
@@ -114,6 +128,7 @@ def _vet_one(permission: Permission, address: Address) -> None:
 
 def permit(permission: Permission) -> None:
     """Let the dial that follows in this task go to `permission.host`. Raises `DialRefused`."""
+    permission.refuse_closed()
     if permission.host.address is not None:
         vet(permission, (permission.host.address,))
     _permission.set(permission)

@@ -74,9 +74,10 @@ class Recorder:
             setattr(end, name, value)
         self._client.post(self._encoder.encode(end))
 
-    def both(self, action: str, *, reason: str, status: int = 0, **known: str | int) -> Record:
+    def both(self, action: str, *, reason: str, status: int = 0, outcome: str = "failure",
+             **known: str | int) -> Record:
         """Post opening and closing of something that is over already, without waiting."""
         record = self.bare(action, reason=reason, **known)
         self._client.post(self._encoder.encode(record))
-        self.close(record, 0.0, outcome="failure", reason=reason, status=status)
+        self.close(record, 0.0, outcome=outcome, reason=reason, status=status)
         return record

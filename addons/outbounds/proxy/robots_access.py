@@ -54,6 +54,7 @@ class RobotsAccess:
         if account is None:
             raise DialRefused("this account no longer exists", "credentials")
         permission = Permission(name, port, account, policy, time.time())
+        permission.refuse_closed()
         for hit in permission.denials(policy.denylist.match(name, port, "", "")):
             raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
         found = await self._resolver.resolve(name, account_id)

@@ -1,0 +1,148 @@
+"""`<data>/closed.json`: the targets that an operator has closed, for every worker and restart.
+
+Commands write it, whether or not a proxy runs; proxies only read it. A writer holds the lock
+beside it, so that two operators at once both get what they asked for, and replaces the file by a
+rename, so that a reader sees the old one or the new one. Times are ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from ..core.closed_targets import CLAUSE, Closed, ClosedTargets, parse_target
+from ..core.destination import BadHost
+from .places import UNFINISHED, rename
+
+MAX_SIZE = 4 * 1024 * 1024  # bytes: tens of thousands of targets; more belong in a list
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Line = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class ClosedFileError(Exception):
+    """The file cannot be read or written. The message names it, what is wrong, and the fix."""
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    target: str
+    reason: Line
+    since: Moment
+    until: Moment | None = None
+    by: Line = ""
+    clause: Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9]{0,7}-[a-z0-9-]{1,40}$")] = CLAUSE
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    closed: tuple[_Entry, ...]
+
+
+def closed_path(data: Path) -> Path:
+    """`data` is the folder of the run data (`settings.service.data`)."""
+    return data / "closed.json"
+
+
+def read_closed(path: Path) -> ClosedTargets:
+    """What the file says; nothing is closed where there is none. Raises ClosedFileError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SIZE + 1)
+    except FileNotFoundError:
+        return ClosedTargets()
+    except OSError as error:
+        raise ClosedFileError(f"{path}: {error.strerror}; let the proxy's user read it") from None
+    if len(content) > MAX_SIZE:
+        raise ClosedFileError(f"{path}: more than {MAX_SIZE} bytes; so many targets belong in a "
+                              "list (destinations.yaml)")
+    try:
+        entries = msgspec.json.decode(content, type=_File).closed
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ClosedFileError(f"{path}: {error}; mend the file, or move it away and close the "
+                              "targets again") from None
+    for number, entry in enumerate(entries):
+        _check_target(path, number, entry.target)
+    return ClosedTargets(
+        Closed(each.target, each.reason, each.since.timestamp(),
+               None if each.until is None else each.until.timestamp(), each.by, each.clause)
+        for each in entries)
+
+
+def _check_target(path: Path, number: int, target: str) -> None:
+    try:
+        canonical = parse_target(target)
+    except BadHost as error:
+        raise ClosedFileError(f"{path}: closed[{number}].target: {error} Mend or remove the "
+                              "entry.") from None
+    if canonical != target:
+        raise ClosedFileError(f"{path}: closed[{number}].target: {target!r} is not as requests "
+                              f"are compared; write {canonical!r}")
+
+
+def close_target(path: Path, entry: Closed) -> None:
+    """Add `entry`, in the place of one for the same target. Raises ClosedFileError."""
+    with _changing(path) as (targets, write):
+        write([*(each for each in targets.entries if each.target != entry.target), entry])
+
+
+def open_target(path: Path, target: str) -> Closed | None:
+    """Remove the entry of exactly this target; None if there is none. Raises ClosedFileError."""
+    with _changing(path) as (targets, write):
+        found = next((each for each in targets.entries if each.target == target), None)
+        if found is not None:
+            write([each for each in targets.entries if each.target != target])
+        return found
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[tuple[ClosedTargets, _Writer]]:
+    """What the file says, and how to replace it, with the lock held."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _opened(path.with_suffix(".lock")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield read_closed(path), _Writer(path)
+    except OSError as error:
+        raise ClosedFileError(f"{path}: {error.strerror}; run the command as root or as the "
+                              "proxy's user") from None
+
+
+class _Writer:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, entries: list[Closed]) -> None:
+        content = msgspec.json.encode(_File(tuple(
+            _Entry(each.target, each.reason, _moment(each.since),
+                   None if each.until is None else _moment(each.until), each.by, each.clause)
+            for each in entries)))
+        draft = self._path.with_name(self._path.name + UNFINISHED)
+        with _opened(draft) as file:
+            os.ftruncate(file, 0)
+            os.write(file, msgspec.json.format(content, indent=1) + b"\n")
+            os.fsync(file)
+        rename(draft, self._path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A descriptor of a file that belongs to whoever the folder belongs to: one that root made for
+    itself could not be read by the proxy, and what it closes would stay open."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.fchown(file, owner.st_uid, owner.st_gid)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
