@@ -38,6 +38,10 @@ def limits(case: Case) -> Asking:
     spared = of_kind((yield TargetCharges(request.host, request.way.opens_tunnel)), tuple)
     charges += (of_kind(charge, Charge) for charge in spared)
     case.charges = tuple(charges)
+    case.dial_charges = tuple(
+        charge for limit in policy.limits_of(account) if limit.unit is Unit.CONNECTIONS
+        and limit.applies_to(request.method, request.port, request.host.text)
+        for charge in charges_for(limit, account, case))
     outcome: Taken | Exceeded = yield Take(case.charges, account.id, plan.weight, plan.announce)
     if isinstance(outcome, Exceeded):
         return exceeded(outcome)

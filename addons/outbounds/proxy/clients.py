@@ -7,16 +7,20 @@ record, too.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..core.account import Account
 from ..core.destination import Host
 from ..core.limits import Charge
 from ..core.request import Credentials, Way
+from ..core.verdict import RateLimit, Verdict
 from ..evidence.record import Record
 from .http_guard import ByteCount
+from .metering import Meter
 
 
 @dataclass(slots=True)
@@ -37,6 +41,10 @@ class Exchange:
     bytes_up: int = 0
     bytes_down: int = 0
     objection: str = ""  # why the target's answer is not passed on
+    closest: RateLimit | None = None  # what the answer is to say of the account's limits
+    latency: float | None = None  # seconds to the head of the answer
+    meter: Meter | None = None  # None: no limit counts its octets
+    noted: dict[str, Any] = field(default_factory=dict)  # attributes of its closing `Record`
 
 
 @dataclass(slots=True)
@@ -50,22 +58,47 @@ class Tunnel:
     egress: tuple[str, int] = ("", 0)
     peer: tuple[str, int] = ("", 0)
     ended: str = ""  # why we ended it, "" if we did not
-    noted: dict[str, str] = field(default_factory=dict)  # attributes of its closing `Record`
+    noted: dict[str, Any] = field(default_factory=dict)  # attributes of its closing `Record`
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a dial is made for: the account, and what a new connection costs it."""
+
+    account: Account
+    charges: tuple[Charge, ...] = ()
 
 
 @dataclass(slots=True)
 class ClientConnection:
-    """`approved` is what may be dialled on behalf of this connection: (host, port) to account."""
+    """`approved` is what may be dialled on behalf of this connection, by (host, port).
+
+    `dial_verdict` is why the last dial was refused, until its request is answered.
+    """
 
     id: str
     tunnel: Tunnel | None = None
     socks_credentials: Credentials | None = None
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by flow id
-    approved: dict[tuple[str, int], Account] = field(default_factory=dict)
+    approved: dict[tuple[str, int], Approval] = field(default_factory=dict)
     severed: str = ""  # why we ended the connection, "" if we did not
-    dial_refused: str = ""  # why the last dial was refused, until its request is answered
+    dial_verdict: Verdict | None = None
     bound: set[str] = field(default_factory=set)  # accounts seen on this connection
     gone: bool = False  # disconnected; what still refers to it must not let anything through
+    _leaving: asyncio.Future[None] | None = None
+
+    def leaving(self) -> asyncio.Future[None]:
+        """Done as soon as the client is gone: who waits for its turn need not wait any more."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_future()
+            if self.gone:
+                self._leaving.set_result(None)
+        return self._leaving
+
+    def left(self) -> None:
+        self.gone = True
+        if self._leaving is not None and not self._leaving.done():
+            self._leaving.set_result(None)
 
     def finish(self, flow_id: str) -> Exchange | None:
         """Take out an exchange that is over, and with it the approval of its dial."""
@@ -109,7 +142,7 @@ class Clients:
     def remove(self, client_id: str) -> ClientConnection | None:
         client = self._by_id.pop(client_id, None)
         if client is not None:
-            client.gone = True
+            client.left()
         for account in client.bound if client else ():
             connections = self._by_account[account]
             connections.discard(client_id)

@@ -7,7 +7,6 @@ unjudged, which the stream guard turns into a 503.
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from mitmproxy import connection, http
@@ -15,17 +14,22 @@ from mitmproxy import connection, http
 from ..core.account import Account
 from ..core.case import Case
 from ..core.request import Request, Way
-from ..core.verdict import Kind, Result, Verdict, refuse
+from ..core.verdict import Kind, Verdict, refuse
 from ..evidence.record import Record
 from . import edge
-from .clients import ClientConnection, Exchange
-from .http_guard import ANSWERED, JUDGED, TARGET, target_of
+from .clients import Approval, ClientConnection, Exchange
+from .http_guard import ANSWERED, HANG_UP, JUDGED, TARGET, target_of
 from .recorder import EvidenceUnavailable
+from .replies import rate_limit_fields
 from .runtime import Runtime
+from .settlement import latency, meter_for, settle
 from .upstream_errors import verdict_for
 
 NO_EVIDENCE = refuse("evidence", Kind.EVIDENCE, "This request could not be put on record.",
                      rule="evidence", retry_after=2.0)
+# what a target is to blame for, and not the request
+TARGET_FAILED = frozenset({Kind.UNREACHABLE, Kind.TARGET_TIMEOUT})
+RATE_LIMIT_FIELDS = ("ratelimit", "ratelimit-policy")  # a target's own pass untouched
 GONE = refuse("client", Kind.FAULT, "The client went away before its turn.", rule="client-gone")
 
 
@@ -52,47 +56,45 @@ class Exchanges:
             self.answer(flow, verdict, record.id)
             return
         bound = tunnel.exchange.account if tunnel is not None else None
-        case, opened = await self.judge_and_record(request, bound, "request")
+        case, opened = await self.judge_and_record(request, bound, "request", client)
         if not case.verdict.allowed:
             self.refuse(flow, case, opened)
             return
-        assert opened is not None and case.account is not None
-        await self.wait_turn(case)
-        # nothing is awaited from here on: what is checked now holds when the request goes out
-        revoked = self.revoked(case, client)
-        if revoked is not None:
-            self.answer(flow, revoked, opened.id)
-            self._close(opened, case.verdict.wait, revoked)
-            return
+        assert opened is not None and case.account is not None and case.taken is not None
         exchange = Exchange(opened, case.account, case.request.host, request.port,
-                            time.monotonic(), (flow.request.host, flow.request.port))
+                            time.monotonic(), (flow.request.host, flow.request.port),
+                            case.charges, closest=case.taken.closest)
+        exchange.meter = meter_for(rt, client, exchange)
         client.exchanges[flow.id] = exchange
         rt.clients.bind(client, case.account.id)
-        self._let_through(flow, client, exchange, case.request.route_fields)
+        rt.gate.health.started(exchange.host)
+        self._let_through(flow, client, exchange, case)
 
-    async def judge_and_record(self, request: Request, bound: Account | None,
-                               action: str) -> tuple[Case, Record | None]:
-        """A case whose verdict is final: an allow without a record becomes a refusal."""
-        case = await self._rt.gate.judge(request, bound)
+    async def judge_and_record(self, request: Request, bound: Account | None, action: str,
+                               client: ClientConnection) -> tuple[Case, Record | None]:
+        """A case whose verdict is final: an allow without a record becomes a refusal, and so does
+        one whose account or client went away meanwhile. Nothing is awaited after that was looked
+        at: what holds now holds when the request goes out, if the caller awaits nothing either."""
+        case = await self._rt.gate.judge(request, bound, leaving=client.leaving())
         if case.fault is not None:
             self._rt.fault(case.verdict.control, case.fault)
         try:
-            return case, await self._rt.recorder.open(case, action)
+            record = await self._rt.recorder.open(case, action)
+            revoked = self.revoked(case, client) if case.verdict.allowed else None
         except BaseException as error:
             # whatever it was, nobody gets what was charged; and a tunnel's place is held for ever
             if case.taken is not None:
-                self._rt.gate.store.give_back(case.charges)
+                self._rt.gate.pacer.give_back(case.charges)
             if not isinstance(error, EvidenceUnavailable):
                 raise
             self._rt.evidence_trouble(error)
             case.verdict = NO_EVIDENCE
             self._rt.metrics.count_verdict("refuse", "evidence", "evidence")
             return case, None
-
-    async def wait_turn(self, case: Case) -> None:
-        """Hold the request back as its verdict says."""
-        if case.verdict.result is Result.PACE:
-            await asyncio.sleep(case.verdict.wait)
+        if revoked is not None:
+            self._rt.gate.pacer.release(case.charges)
+            case.verdict = revoked
+        return case, record
 
     def revoked(self, case: Case, client: ClientConnection) -> Verdict | None:
         """A refusal if, since identity was asked, the account or the client is no longer there.
@@ -111,8 +113,8 @@ class Exchanges:
         return None
 
     def _let_through(self, flow: http.HTTPFlow, client: ClientConnection,
-                     exchange: Exchange, route_fields: tuple[str, ...]) -> None:
-        rt, request = self._rt, flow.request
+                     exchange: Exchange, case: Case) -> None:
+        rt, request, route_fields = self._rt, flow.request, case.request.route_fields
         if route_fields:
             rt.route_fields.strip(request, route_fields)
             rt.metrics.route_fields_stripped.inc()
@@ -120,13 +122,13 @@ class Exchanges:
         if upgrade and upgrade.lower() != "websocket":
             # RFC 9110 section 7.8: ours to ignore; a 101 would open a tunnel nobody judged
             del request.headers["upgrade"]
-        client.approved[exchange.dialled] = exchange.account
-        up = rt.metrics.bytes_up
+        client.approved[exchange.dialled] = Approval(exchange.account, case.dial_charges)
+        up, meter = rt.metrics.bytes_up, exchange.meter
 
         def count(chunk: bytes) -> bytes:
             exchange.bytes_up += len(chunk)
             up.inc(len(chunk))
-            return chunk
+            return chunk if meter is None or meter.up(len(chunk), client.id) else b""
 
         request.stream = count
         flow.metadata[JUDGED] = True
@@ -135,17 +137,21 @@ class Exchanges:
     # --- refusals -------------------------------------------------------------------------------
 
     def refuse(self, flow: http.HTTPFlow, case: Case, record: Record | None) -> None:
-        self.answer(flow, case.verdict, record.id if record else "")
+        self.answer(flow, case.verdict, record.id if record else "", case.hang_up)
         if record is not None:
-            self._close(record, 0.0, case.verdict)
+            waited = case.taken.wait if case.taken is not None else 0.0
+            self._close(record, waited, case.verdict)
 
-    def answer(self, flow: http.HTTPFlow, verdict: Verdict, record_id: str) -> None:
-        """Put our reply on the flow and mark it to be sent at once."""
+    def answer(self, flow: http.HTTPFlow, verdict: Verdict, record_id: str,
+               hang_up: bool = False) -> None:
+        """Put our reply on the flow and mark it to be sent at once; `hang_up`: and close the
+        connection after it."""
         rt, request = self._rt, flow.request
         connect = request.method == "CONNECT"
         reply = rt.replies.refusal(
             verdict, record_id or rt.recorder.new_id()[0],
-            accept=request.headers.get("accept", ""), connect=connect)
+            accept=request.headers.get("accept", ""), connect=connect, close=hang_up)
+        flow.metadata[HANG_UP] = hang_up
         flow.response = reply.to_response(head=request.method == "HEAD")
         flow.metadata[ANSWERED] = flow.metadata[JUDGED] = True
 
@@ -180,12 +186,17 @@ class Exchanges:
             exchange.objection = f"{exchange.host.text} {objection}."
             flow.kill()
             return
-        down = self._rt.metrics.bytes_down
+        exchange.latency = latency(flow)
+        if exchange.closest is not None and not any(
+                name in flow.response.headers for name in RATE_LIMIT_FIELDS):
+            for name, value in rate_limit_fields(exchange.closest):
+                flow.response.headers[name] = value
+        down, meter, server = self._rt.metrics.bytes_down, exchange.meter, flow.server_conn.id
 
         def count(chunk: bytes) -> bytes:
             exchange.bytes_down += len(chunk)
             down.inc(len(chunk))
-            return chunk
+            return chunk if meter is None or meter.down(len(chunk), server) else b""
 
         flow.response.stream = count
 
@@ -202,7 +213,6 @@ class Exchanges:
         exchange = client.finish(flow.id)
         if exchange is None or flow.error is None:
             return
-        message = client.dial_refused or flow.error.msg
         if _client_left(flow.error.msg):
             if _delivered(flow, exchange) and not client.severed:
                 self._closed(flow, exchange, "success", "")
@@ -210,28 +220,29 @@ class Exchanges:
                 self._closed(flow, exchange, "failure",
                              client.severed or "the client ended the exchange")
             return
-        if client.dial_refused:
-            verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
-            client.dial_refused = ""
+        if client.dial_verdict is not None:
+            verdict, client.dial_verdict = client.dial_verdict, None
         elif exchange.objection:
             verdict = refuse("upstream", Kind.TARGET_PROTOCOL, exchange.objection,
                              rule=Kind.TARGET_PROTOCOL.slug)
         else:
-            verdict = verdict_for(message, exchange.host.text,
+            verdict = verdict_for(flow.error.msg, exchange.host.text,
                                   connected=flow.server_conn.connected)
         assert verdict.kind is not None
         self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
         if exchange.objection or flow.response is None or flow.response.timestamp_end is None:
             self.answer(flow, verdict, exchange.record.id)
-        self._closed(flow, exchange, "failure", verdict.detail)
+        self._closed(flow, exchange, "failure", verdict.detail,
+                     failed=verdict.kind in TARGET_FAILED)
 
     def abandon(self, client: ClientConnection, reason: str = "the client went away") -> None:
         """Close the records of what is still open on a connection that is over."""
         for exchange in client.exchanges.values():
+            settle(self._rt, exchange)
             self._rt.recorder.close(
                 exchange.record, time.monotonic() - exchange.started, outcome="failure",
                 reason=client.severed or reason, request_bytes=exchange.bytes_up,
-                response_bytes=exchange.bytes_down)
+                response_bytes=exchange.bytes_down, **exchange.noted)
         client.exchanges.clear()
 
     def websocket_message(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
@@ -245,13 +256,17 @@ class Exchanges:
                 exchange.bytes_down += len(message.content)
         flow.websocket.messages.clear()
 
-    def _closed(self, flow: http.HTTPFlow, exchange: Exchange, outcome: str, reason: str) -> None:
+    def _closed(self, flow: http.HTTPFlow, exchange: Exchange, outcome: str, reason: str, *,
+                failed: bool = False) -> None:
         server, response = flow.server_conn, flow.response
+        theirs = None if flow.metadata.get(ANSWERED) else response
+        settle(self._rt, exchange, failed=failed, status=theirs.status_code if theirs else 0,
+               retry_after=theirs.headers.get("retry-after") if theirs else None)
         self._rt.recorder.close(
             exchange.record, time.monotonic() - exchange.started, outcome=outcome, reason=reason,
             status=response.status_code if response else 0,
             request_bytes=exchange.bytes_up, response_bytes=exchange.bytes_down,
-            egress=pair(server.sockname), dialled=pair(server.peername)[0])
+            egress=pair(server.sockname), dialled=pair(server.peername)[0], **exchange.noted)
 
 
 def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int]:

@@ -7,13 +7,14 @@ without giving up the event loop once.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from ..core.account import Account, Unidentified
 from ..core.case import Case
-from ..core.limits import Charge, Exceeded, Taken
+from ..core.limits import Charge
 from ..core.policy import decide
 from ..core.questions import (
     AddressesOf,
@@ -29,6 +30,8 @@ from ..resolver import Resolver
 from ..robotstxt.cache import RobotsCache
 from ..stores import LimitStore
 from .metrics import Metrics
+from .pacing import Pacer
+from .target_health import TargetHealth
 
 LOOK_EVERY = 0.005  # seconds
 
@@ -55,6 +58,8 @@ class Gate:
         self.resolver = resolver
         self.robots = robots
         self.store = store
+        self.pacer = Pacer(store, lambda: self.policy.queue)
+        self.health = TargetHealth(self.pacer, lambda: self.policy.adaptive)
         self.metrics = metrics
         self._looked = 0.0
         # (at hand, otherwise): the first returns None when it has to be waited for
@@ -63,12 +68,13 @@ class Gate:
             AddressesOf: (self._addresses_now, self._addresses),
             RobotsOf: (self._robots_now, self._robots),
             TargetCharges: (self._target_charges, self._never),
-            Take: (self._take_now, self._take),
+            Take: (self.pacer.take_now, self._never),
         }
 
     async def judge(self, request: Request, bound: Account | None = None, *,
-                    charge: bool = True) -> Case:
-        """Decide on a request. `bound` is the account of the tunnel it came through, if any.
+                    charge: bool = True, leaving: asyncio.Future[None] | None = None) -> Case:
+        """Decide on a request. `bound` is the account of the tunnel it came through, if any;
+        `leaving` is done when its client is gone, who then waits for no turn any more.
 
         Never raises an Exception for a failing part: that part's control then refuses.
         """
@@ -83,7 +89,9 @@ class Gate:
                     else:
                         now, later = self._answers[type(question)]
                         answer = now(question)
-                        if answer is None:
+                        if answer is None and isinstance(question, Take):
+                            answer = await self.pacer.take(question, leaving)
+                        elif answer is None:
                             answer = await later(question)
                 except Exception as fault:
                     question = asking.throw(fault)
@@ -91,8 +99,9 @@ class Gate:
                     question = asking.send(answer)
         except StopIteration as stop:
             case: Case = stop.value
-        self.metrics.decision_seconds.observe(time.perf_counter() - started)
         verdict = case.verdict
+        # the time a request was held is the policy's, and counted by itself
+        self.metrics.decision_seconds.observe(time.perf_counter() - started - verdict.wait)
         self.metrics.count_verdict(verdict.result.value, verdict.control, verdict.rule)
         return case
 
@@ -133,13 +142,7 @@ class Gate:
         return await self.robots.get(question.origin, question.account.id, question.source.ip)
 
     def _target_charges(self, question: TargetCharges) -> tuple[Charge, ...]:
-        return ()
-
-    def _take_now(self, question: Take) -> Taken | Exceeded | None:
-        return self.store.take_now(question.charges, question.report)
-
-    async def _take(self, question: Take) -> Taken | Exceeded:
-        return await self.store.take(question.charges, question.report)
+        return self.health.charges(question.host, question.tunnel)
 
     async def _never(self, question: Any) -> Any:
         raise RuntimeError(f"{type(question).__name__} had no answer")

@@ -27,6 +27,7 @@ from ..core.request import Credentials
 from ..core.verdict import refuse
 from ..settings import SettingsError
 from . import held_reading
+from .approvals import not_permitted
 from .clients import ClientConnection
 from .dial import DialRefused
 from .http1_guard import MalformedRequest
@@ -278,20 +279,30 @@ class Outbounds:
 
     # --- the dial -------------------------------------------------------------------------------
 
-    @failing_closed_sync(_no_dial)
-    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+    @failing_closed(_no_dial)
+    async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         service = self.running_service()
         client = service.clients.get(data.client.id)
+        verdict = await service.approvals.charge(data.server, client)
         try:
+            # last: nothing is awaited between this and the dial
             service.approvals.permit(data.server, client)
         except DialRefused as refused:
-            client.dial_refused = str(refused)
-            data.server.error = str(refused)
+            verdict = not_permitted(refused)
+        if verdict is not None:
+            client.dial_verdict = verdict
+            data.server.error = verdict.detail
 
     @failing_closed_sync(_nothing)
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         service = self.running_service()
+        connections = ctx.master.addons.get("proxyserver").connections
+        held_reading.attach_server(connections.get(data.client.id), data.server)
         service.tunnels.connected(data.server, service.clients.get(data.client.id))
+
+    @failing_closed_sync(_nothing)
+    def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        held_reading.detach(data.server.id)
 
     @failing_closed_sync(_nothing)
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from mitmproxy import http
 from mitmproxy.proxy import commands, events, layer
@@ -38,6 +39,8 @@ from mitmproxy.proxy.layers.http._hooks import HttpConnectErrorHook
 from . import held_reading
 from .http1_guard import LINGER, MOST_FORGOTTEN
 from .http2_guard import GuardedHttp2Server
+from .metering import Meter
+from .stopping import Stop, stopped
 
 logger = logging.getLogger("outbounds")
 
@@ -46,6 +49,7 @@ T = TypeVar("T")
 # keys of flow.metadata; the values are plain, because flow dumps store the metadata
 JUDGED = "outbounds.judged"  # a verdict was reached and, if it allows, its record is on disk
 ANSWERED = "outbounds.answered"  # flow.response is our own reply: send it now
+HANG_UP = "outbounds.hang-up"  # close the connection after our reply
 TARGET = "outbounds.target"  # what the verdict was about: `target_of` the flow when it was reached
 
 # what the `error` hook is told where the request is no longer for that target
@@ -65,15 +69,27 @@ class Unjudged(Protocol):
 
 @dataclass
 class ByteCount:
-    """Octets that passed a tunnel: up from the client, down to it."""
+    """Octets that passed a tunnel: up from the client, down to it. `meter` charges them."""
 
     up: int = 0
     down: int = 0
+    meter: Meter | None = None
+
+    def add_up(self, octets: int, client_id: str) -> bool:
+        """Count octets of the client's; False if they must not be passed on."""
+        self.up += octets
+        return self.meter is None or self.meter.up(octets, client_id)
+
+    def add_down(self, octets: int, server_id: str) -> bool:
+        """Count octets for the client; False if they must not be passed on."""
+        self.down += octets
+        return self.meter is None or self.meter.down(octets, server_id)
 
 
 class GuardedHttpStream(http_layer.HttpStream):
     unjudged: ClassVar[Unjudged]
     tunnel_bytes: ClassVar[dict[str, ByteCount]] = {}
+    let_through: ClassVar[WeakValueDictionary[str, GuardedHttpStream]] = WeakValueDictionary()
     forgotten: int | None = None  # octets of a refused upload, read since the reply was sent
 
     # Some of these return mitmproxy's generator instead of delegating to it: each generator in
@@ -81,6 +97,8 @@ class GuardedHttpStream(http_layer.HttpStream):
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
+            if isinstance(event.command, Stop):
+                return stopped(self, event.command.reason)
             return self.hang_up()
         return super()._handle_event(event)  # type: ignore[no-any-return]
 
@@ -137,6 +155,7 @@ class GuardedHttpStream(http_layer.HttpStream):
             complete = any(isinstance(e, RequestEndOfMessage) for e in self._paused_event_queue)
             yield from self.answer(flow.response, complete)
             return True
+        self.let_through[flow.id] = self
         return False
 
     def no_verdict(self) -> http.Response:
@@ -153,6 +172,8 @@ class GuardedHttpStream(http_layer.HttpStream):
             yield command
             if isinstance(command, HttpConnectErrorHook) and not self.flow.metadata.get(ANSWERED):
                 self.flow.response = self.no_verdict()
+        if self.flow.metadata.get(HANG_UP):
+            yield commands.CloseConnection(self.context.client)
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         """Only to the target that was judged. An open connection is used without any dial, so
@@ -175,8 +196,11 @@ class GuardedHttpStream(http_layer.HttpStream):
         yield http_layer.SendHttp(ResponseEndOfMessage(self.stream_id), client)
         self.client_state = self.server_state = self.state_errored
         flow.live = False
-        if complete:
+        hang_up = flow.metadata.get(HANG_UP) and not flow.request.is_http2
+        if complete and not hang_up:
             yield http_layer.DropStream(self.stream_id)
+            if flow.metadata.get(HANG_UP):
+                yield commands.CloseConnection(client)
         elif flow.request.is_http2:
             yield from self.stop_stream()
             yield http_layer.DropStream(self.stream_id)
@@ -254,12 +278,14 @@ class GuardedHttpStream(http_layer.HttpStream):
         if count is None:
             yield from super().passthrough(event)
             return
-        if isinstance(event, RequestData):
-            count.up += len(event.data)
+        if isinstance(event, RequestData) and not count.add_up(
+                len(event.data), self.context.client.id):
+            return
         for command in super().passthrough(event):
             if isinstance(command, http_layer.SendHttp) and isinstance(
-                    command.event, ResponseData):
-                count.down += len(command.event.data)
+                    command.event, ResponseData) and not count.add_down(
+                    len(command.event.data), self.context.server.id):
+                continue
             yield command
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..settings import Settings
-from .clients import Clients
+from .clients import ClientConnection, Clients
 from .gate import Gate
 from .metrics import Metrics
 from .recorder import Recorder
@@ -28,8 +30,15 @@ class Runtime:
     route_fields: RouteFields
     clients: Clients
     metrics: Metrics
+    cut: Callable[[str], object]  # ends the client connection with this id
     starting: bool = True  # until the service is complete; listeners are open a little earlier
     _said: dict[str, float] = field(default_factory=dict)
+
+    def sever(self, client: ClientConnection, reason: str) -> None:
+        """End a client's connection with all that hangs on it. Not before the octets at hand are
+        dealt with: the task to be ended may be the one that calls."""
+        client.severed = client.severed or reason
+        asyncio.get_running_loop().call_soon(self.cut, client.id)
 
     def fault(self, place: str, fault: BaseException) -> None:
         """Count and log an exception of our own code. The request it hit was refused."""

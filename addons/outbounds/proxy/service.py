@@ -24,12 +24,11 @@ from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
 from ..evidence.supervisor import CollectorProcess
-from ..identity.accounts_file import AccountsFile, AccountsFileError
-from ..identity.htpasswd import Htpasswd, HtpasswdError
+from ..identity.accounts_file import AccountsFile
+from ..identity.htpasswd import Htpasswd
 from ..identity.verifier import Identifier
 from ..resolver import Resolver
 from ..settings import Settings
-from ..stores.memory import MemoryStore
 from .approvals import Approvals
 from .clients import Clients
 from .dial import VettedGetaddrinfo
@@ -39,12 +38,16 @@ from .gate import Gate
 from .http1_guard import HeadLimits
 from .identification import htpasswd_of, make_identifier
 from .install import install
+from .limit_store import open_store
 from .list_keeper import ListKeeper
 from .metrics import Metrics
+from .metrics_page import serve_page
 from .modes import unjudged_mode
 from .own_addresses import own_addresses
+from .prerequisites import Prerequisites
+from .prerequisites import StartError as StartError
 from .recorder import Recorder
-from .reload import Reloader, read_settings
+from .reload import Reloader
 from .replies import Replies
 from .robots_access import RobotsAccess, robots_cache
 from .route_fields import RouteFields
@@ -52,6 +55,7 @@ from .runtime import Runtime
 from .sever import sever
 from .sites_tls import sites_context
 from .tunnels import Tunnels
+from .workers.link import Link
 
 logger = logging.getLogger("outbounds")
 
@@ -61,13 +65,13 @@ UNJUDGED = refuse("decision", Kind.FAULT, "No decision was reached on this reque
                   rule="unjudged", retry_after=1.0)
 
 
-class StartError(RuntimeError):
-    """The service cannot start. The message says what to do."""
-
-
 class Service:
-    def __init__(self, settings: Settings, accounts: AccountsFile, htpasswd: Htpasswd) -> None:
+    """`link` leads to the supervisor where this process is one of several workers."""
+
+    def __init__(self, settings: Settings, accounts: AccountsFile, htpasswd: Htpasswd,
+                 link: Link | None = None) -> None:
         self._htpasswd = htpasswd
+        self.link = link
         self.settings = settings
         self.accounts = accounts
         self.metrics = Metrics()
@@ -87,16 +91,10 @@ class Service:
         self.stopping = False
 
     @classmethod
-    def load(cls, config_dir: Path) -> Service:
+    def load(cls, config_dir: Path, link: Link | None = None) -> Service:
         """Raises SettingsError with every fault of the files, StartError for what they point to."""
-        settings = read_settings(config_dir)
-        try:
-            settings.service.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            accounts = AccountsFile(settings.identity.accounts)
-            htpasswd = htpasswd_of(settings.identity)
-        except (AccountsFileError, HtpasswdError, OSError) as error:
-            raise StartError(str(error)) from error
-        return cls(settings, accounts, htpasswd)
+        found = Prerequisites.load(config_dir)
+        return cls(found.settings, found.accounts, found.htpasswd, link)
 
     # --- start ----------------------------------------------------------------------------------
 
@@ -128,9 +126,12 @@ class Service:
         self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy,
                                     lambda account: gate.identifier.current(account))
         robots = robots_cache(settings, self._access, sites_context(ctx.options))
-        gate = Gate(settings.policy, self.identifier, self.resolver, robots, MemoryStore(), metrics)
-        self.runtime = Runtime(settings, gate, recorder, self.replies,
-                               RouteFields(settings.forged_headers), self.clients, metrics)
+        store = open_store(settings.service, self.link.place if self.link is not None else None)
+        gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics)
+        self.runtime = Runtime(
+            settings, gate, recorder, self.replies, RouteFields(settings.forged_headers),
+            self.clients, metrics,
+            lambda client: sever(ctx.master.addons.get("proxyserver").connections, client))
         self.approvals = Approvals(self.runtime)
         self.exchanges = Exchanges(self.runtime)
         self.tunnels = Tunnels(self.runtime, self.exchanges)
@@ -148,9 +149,10 @@ class Service:
         if strange := unjudged_mode(ctx.options.mode):
             raise StartError(f"mitmproxy's mode {strange!r} is not enforced; run Outbounds with "
                              "regular and socks5 only")
-        keeper = self._keeper = ListKeeper(settings, self._adopt, self.metrics)
+        keeper = self._keeper = ListKeeper(settings, self._adopt, self.metrics,
+                                           builds=self.link is None or self.link.place.index == 1)
         self._adopt(await keeper.complete())
-        if settings.evidence.collector == "spawn":
+        if settings.evidence.collector == "spawn" and self.link is None:
             self._collector = CollectorProcess(
                 settings.evidence.directory, settings.evidence.socket,
                 options=["--segment-size", str(settings.evidence.segment_size)],
@@ -162,13 +164,8 @@ class Service:
         except EvidenceUnavailable as error:
             logger.warning("The evidence collector does not answer: %s. All requests are refused "
                            "until it does.", error)
-        place = settings.service.metrics
-        try:
-            self._stop_metrics = self.metrics.serve(place.host, place.port)
-        except OSError as error:
-            raise StartError(f"{settings.folder}/outbounds.yaml: metrics: cannot listen on "
-                             f"{place.host}:{place.port}: {error.strerror}; choose a free port "
-                             "(0 takes any)") from error
+        if self.link is None:
+            self._stop_metrics = serve_page(self.metrics.registry, settings)
         reloader = Reloader(settings, keeper.adopt, self.metrics)
         self._tasks = [
             asyncio.create_task(self.identifier.watch(), name="watch accounts"),
@@ -184,11 +181,14 @@ class Service:
         gc.collect()
         gc.freeze()
         self.runtime.starting = False
-        logger.info("Outbounds %s enforces policy %s from %s; listening on %s; "
-                    "metrics on http://%s:%d/metrics.", __version__,
+        page = settings.service.metrics
+        logger.info("Outbounds %s enforces policy %s from %s; listening on %s%s.", __version__,
                     settings.policy.version[:12], settings.folder,
                     ", ".join(f"{at[0]}:{at[1]}" for at in proxyserver.listen_addrs()),
-                    place.host, place.port)
+                    f"; metrics on http://{page.host}:{page.port}/metrics"
+                    if self.link is None else "")
+        if self.link is not None:
+            self.link.ready(self.metrics.registry)
 
     async def stop(self) -> None:
         """Idempotent. Ends what is open, so that the last closing records are written."""

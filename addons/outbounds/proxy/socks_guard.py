@@ -15,7 +15,7 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import modes
 
 from ..core.verdict import Kind
-from . import held_reading
+from . import half_open, held_reading
 from .http1_guard import MalformedRequest, OutboundsMalformedHook
 from .http_guard import GuardedHttpStream
 
@@ -56,14 +56,18 @@ class GuardedSocks5Proxy(modes.Socks5Proxy):
             yield from super().handle_event(event)
             return
         client = self.context.client
-        if isinstance(event, events.DataReceived) and event.connection is client:
-            count.up += len(event.data)
+        if isinstance(event, events.DataReceived) and event.connection is client \
+                and not count.add_up(len(event.data), client.id):
+            return
         for command in super().handle_event(event):
-            if isinstance(command, commands.SendData) and command.connection is client:
-                count.down += len(command.data)
+            if isinstance(command, commands.SendData) and command.connection is client \
+                    and not count.add_down(len(command.data), self.context.server.id):
+                continue
             yield command
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Start):
+            half_open.begin(self.context.client.id, half_open.SOCKS)
         if isinstance(event, events.ConnectionClosed):
             if self.buf:
                 yield from self.malformed("The SOCKS5 handshake breaks off.")
@@ -115,6 +119,7 @@ class GuardedSocks5Proxy(modes.Socks5Proxy):
             target = connect_target(self.buf)
             if target is not None:
                 self.decided = True
+                half_open.end(self.context.client.id)
                 held_reading.hold(self.context.client.id)
                 try:
                     yield from self.decide(SocksConnect(self.context.client, *target))

@@ -27,6 +27,7 @@ from . import edge
 from .clients import ClientConnection, Tunnel
 from .first_octets import First, recognise
 from .runtime import Runtime
+from .settlement import noted
 from .tunnel_watch import MAX_CLIENT_HELLO, TunnelSeen, TunnelWatch
 
 # why a tunnel whose beginning cannot be judged is closed
@@ -142,9 +143,7 @@ class TunnelContents:
         """What the closing record will say of a tunnel that was let through and is refused now."""
         self._rt.metrics.count_verdict("refuse", verdict.control, verdict.rule)
         tunnel.ended = verdict.detail
-        tunnel.noted = {"verdict": "refuse", "rule_id": verdict.rule,
-                        "rule_ruleset": verdict.control, "rule_reference": verdict.clause,
-                        **self._rt.gate.policy.versions}
+        tunnel.noted = noted(verdict, self._rt.gate.policy.versions)
 
     async def _judge_sni(self, sni: str, tunnel: Tunnel,
                          client: connection.Client) -> Verdict | None:

@@ -14,13 +14,14 @@ from ..core.account import Account
 from ..core.case import Case
 from ..core.destination import BadHost, parse_host
 from ..core.request import Credentials, Request, Way
-from ..core.verdict import Kind, refuse
+from ..core.verdict import Kind, Verdict, refuse
 from ..evidence.record import Record
 from . import edge
-from .clients import ClientConnection, Exchange, Tunnel
+from .clients import Approval, ClientConnection, Exchange, Tunnel
 from .exchanges import Exchanges, pair
 from .http_guard import JUDGED, ByteCount, GuardedHttpStream
 from .runtime import Runtime
+from .settlement import meter_for
 from .socks_guard import GENERAL_FAILURE, HOST_UNREACHABLE, NOT_ALLOWED, SocksConnect
 from .tunnel_contents import TunnelContents
 from .upstream_errors import verdict_for
@@ -96,29 +97,20 @@ class Tunnels:
 
     async def _open(self, request: Request, client: ClientConnection,
                     dialled: str) -> tuple[Case, Record | None]:
-        """Judge, record, wait, and on an allow make the tunnel known."""
+        """Judge, record, and on an allow make the tunnel known."""
         rt = self._rt
-        case, record = await self._exchanges.judge_and_record(request, None, "tunnel")
+        case, record = await self._exchanges.judge_and_record(request, None, "tunnel", client)
         if not case.verdict.allowed:
             return case, record
         assert record is not None and case.account is not None
-        try:
-            await self._exchanges.wait_turn(case)
-            # nothing is awaited from here on: what is checked now holds when the tunnel opens
-            revoked = self._exchanges.revoked(case, client)
-        except BaseException:
-            rt.gate.store.release(case.charges)
-            raise
-        if revoked is not None:
-            rt.gate.store.release(case.charges)
-            case.verdict = revoked
-            return case, record
         exchange = Exchange(record, case.account, case.request.host, request.port,
                             time.monotonic(), (dialled, request.port), case.charges)
-        client.tunnel = Tunnel(exchange, request.way, case.account.inspect, ByteCount())
+        tunnel = Tunnel(exchange, request.way, case.account.inspect, ByteCount())
+        exchange.meter = tunnel.count.meter = meter_for(rt, client, exchange, tunnel)
+        client.tunnel = tunnel
         GuardedHttpStream.tunnel_bytes[client.id] = client.tunnel.count
         rt.clients.bind(client, case.account.id)
-        client.approved[exchange.dialled] = case.account
+        client.approved[exchange.dialled] = Approval(case.account, case.dial_charges)
         rt.metrics.tunnels.inc()
         return case, record
 
@@ -128,15 +120,18 @@ class Tunnels:
         if tunnel is None or flow.response is None or flow.response.status_code != 502:
             return
         exchange = tunnel.exchange
-        if client.dial_refused:
-            verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
-            client.dial_refused = ""
-        else:
-            verdict = verdict_for(flow.response.text or "", exchange.host.text, connected=False)
+        verdict = self._dial_failed(flow.response.text or "", client, exchange)
         assert verdict.kind is not None
         self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
         self._exchanges.answer(flow, verdict, exchange.record.id)
         self.close(client, reason=verdict.detail, status=verdict.kind.status)
+
+    def _dial_failed(self, message: str, client: ClientConnection, exchange: Exchange) -> Verdict:
+        if client.dial_verdict is not None:
+            verdict, client.dial_verdict = client.dial_verdict, None
+            return verdict
+        self._rt.gate.health.dial_failed(exchange.host)
+        return verdict_for(message, exchange.host.text, connected=False)
 
     def socks_failed(self, server: connection.Server, client: ClientConnection) -> None:
         """The `server_connect_error` hook: a SOCKS5 tunnel has no other sign that its dial failed;
@@ -144,11 +139,7 @@ class Tunnels:
         tunnel = client.tunnel
         if tunnel is None or tunnel.way is not Way.SOCKS or tunnel.egress[1]:
             return
-        if client.dial_refused:
-            verdict = refuse("destination", Kind.ADDRESS, client.dial_refused, rule="dial")
-            client.dial_refused = ""
-        else:
-            verdict = verdict_for(server.error or "", tunnel.exchange.host.text, connected=False)
+        verdict = self._dial_failed(server.error or "", client, tunnel.exchange)
         assert verdict.kind is not None
         self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
         self.close(client, reason=verdict.detail, status=verdict.kind.status)
@@ -163,7 +154,9 @@ class Tunnels:
         client.tunnel = None
         rt, exchange = self._rt, tunnel.exchange
         GuardedHttpStream.tunnel_bytes.pop(client.id, None)
-        rt.gate.store.release(exchange.charges)
+        if exchange.meter is not None:
+            exchange.meter.close()
+        rt.gate.pacer.release(exchange.charges)
         rt.metrics.tunnels.dec()
         rt.metrics.bytes_up.inc(tunnel.count.up)
         rt.metrics.bytes_down.inc(tunnel.count.down)
