@@ -5,50 +5,134 @@ from __future__ import annotations
 import asyncio
 import shlex
 import shutil
+import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ..identity.accounts_file import AccountsFileError
 from ..identity.first_run import create_first_account
-from ..proxy.launcher import ca_folder, run, set_up_logging
-from ..proxy.service import Service, StartError
+from ..proxy.certificate_authority import ca_folder
+from ..proxy.log_lines import set_up_logging
+from ..proxy.prerequisites import Prerequisites, StartError
+from ..proxy.workers import Place
 from ..settings import SettingsError
+from ..settings.service import Listen
 from .config_option import config_option
+
+MOST_WORKERS = 64
+
+
+def _place(_: click.Context, param: click.Parameter, value: str | None) -> Place | None:
+    try:
+        return None if value is None else Place.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from None
 
 
 @click.command()
 @config_option
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Listen on this port instead of the first listener's.")
+@click.option("--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True,
+              metavar="N", help="Processes that share the ports and the limits; one for each "
+                                "processor core that the proxy may have.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE",
               help="An option of mitmproxy, such as ssl_verify_upstream_trusted_ca=FILE.")
 @click.option("--verbose", is_flag=True, help="Log connections, too.")
-def serve(config_dir: Path, port: int | None, options: tuple[str, ...], verbose: bool) -> None:
+# how the supervisor of several workers starts each of them
+@click.option("--worker", "place", callback=_place, hidden=True)
+@click.option("--listen-port", "ports", type=int, multiple=True, hidden=True)
+def serve(config_dir: Path, port: int | None, workers: int, options: tuple[str, ...],
+          verbose: bool, place: Place | None, ports: tuple[int, ...]) -> None:
     """Run the proxy until SIGTERM or Ctrl-C.
+
+    What is under way may then finish, for 10 seconds; a second signal ends it at once.
 
     A configuration that cannot be used is not started: every fault is printed, and the exit
     status is 1.
     """
-    set_up_logging(verbose)
+    set_up_logging(verbose, place)
     try:
-        service = Service.load(config_dir)
-        if not service.settings.identity.htpasswd:
-            _first_run(service, port)
+        if place is not None:
+            code = _work(config_dir, place, ports, options)
+        else:
+            found = Prerequisites.load(config_dir)
+            if not found.settings.identity.htpasswd:
+                _first_run(found, port)
+            listeners = _on_port(found.settings.service.listen, port)
+            code = (_alone(found, listeners, options) if workers == 1 else
+                    _supervise(found, workers, listeners, options, verbose))
     except (SettingsError, StartError, AccountsFileError) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
-    sys.exit(asyncio.run(run(service, set_options=options, port=port)))
+    sys.exit(code)
 
 
-def _first_run(service: Service, port: int | None) -> None:
-    made = create_first_account(service.accounts, time.time())
+# mitmproxy is imported where it is needed: the supervisor of several workers does without it
+
+
+def _alone(found: Prerequisites, listeners: Sequence[Listen], options: tuple[str, ...]) -> int:
+    from ..proxy.launcher import run
+    from ..proxy.service import Service
+
+    service = Service(found.settings, found.accounts, found.htpasswd)
+    return asyncio.run(run(service, listeners, set_options=options))
+
+
+def _work(config_dir: Path, place: Place, ports: tuple[int, ...], options: tuple[str, ...]) -> int:
+    """One of several workers: standard input is the way to the supervisor."""
+    from ..proxy.launcher import run
+    from ..proxy.service import Service
+    from ..proxy.workers.link import Link
+
+    try:
+        end = socket.socket(fileno=0)
+    except OSError:
+        raise click.UsageError("--worker is for the supervisor; use --workers N") from None
+    service = Service.load(config_dir, Link(place, end))
+    # as it was when the supervisor read it; the file may have been changed since
+    listeners = [each.model_copy(update={"port": port})
+                 for each, port in zip(service.settings.service.listen, ports, strict=True)]
+    return asyncio.run(run(service, listeners, set_options=options))
+
+
+def _supervise(found: Prerequisites, workers: int, listeners: Sequence[Listen],
+               options: tuple[str, ...], verbose: bool) -> int:
+    from ..proxy.workers.supervisor import Supervisor
+
+    found.accounts.close()
+    settings = found.settings
+
+    def words(place: Place, listeners: Sequence[Listen]) -> list[str]:
+        return ["serve", "--config", str(settings.folder), "--worker", str(place),
+                *(f"--listen-port={each.port}" for each in listeners),
+                *(f"--set={each}" for each in options), *(["--verbose"] if verbose else [])]
+
+    async def supervise() -> int:
+        return await Supervisor(settings, workers, words, listeners).run()
+
+    try:
+        return asyncio.run(supervise())
+    except OSError as error:
+        raise StartError(str(error)) from error
+
+
+def _on_port(listeners: Sequence[Listen], port: int | None) -> list[Listen]:
+    """`port` overrides that of the first."""
+    first, *others = listeners
+    return [first if port is None else first.model_copy(update={"port": port}), *others]
+
+
+def _first_run(found: Prerequisites, port: int | None) -> None:
+    made = create_first_account(found.accounts, time.time())
     if made is None:
         return
     account, password = made
-    settings = service.settings.service
+    settings = found.settings.service
     listen = next((each for each in settings.listen if each.mode == "http"), None)
     certificate = ca_folder(settings.data) / "mitmproxy-ca-cert.pem"
     click.echo(
@@ -67,7 +151,7 @@ def _first_run(service: Service, port: int | None) -> None:
         f"TLS of this account is opened and inspected (consent recorded: {account.consent}).\n"
         f"Its clients must trust the certificate authority {certificate}\n"
         f"For an account without inspection: {_command()} accounts add NAME "
-        f"--config {shlex.quote(str(service.settings.folder))}\n", err=True)
+        f"--config {shlex.quote(str(found.settings.folder))}\n", err=True)
 
 
 def _command() -> str:

@@ -7,19 +7,20 @@ thirty-six and the dispatch table. Exits 0 after SIGTERM or SIGINT, 1 when it co
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 from mitmproxy import exceptions, master, options
 from mitmproxy.addons import disable_h2c, errorcheck, next_layer, proxyserver, tlsconfig
 
+from ..settings.service import Listen
+from .certificate_authority import ca_folder, one_maker
 from .dispatch import DispatchTable
+from .drain import Drain
 from .hooks import Outbounds
 from .service import Service
-
-logger = logging.getLogger("outbounds")
+from .shared_ports import share_ports
 
 
 class ServeMaster(master.Master):
@@ -28,26 +29,16 @@ class ServeMaster(master.Master):
         self.addons = DispatchTable(self)
 
 
-def set_up_logging(verbose: bool) -> None:
-    """Our own lines on standard error; of mitmproxy only what is wrong.
-
-    Its informational lines cost as much as the enforcement (one for each connection and each
-    streamed body) and repeat what clients sent.
-    """
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, datefmt="%Y-%m-%dT%H:%M:%S%z",
-        format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("outbounds").setLevel(logging.DEBUG if verbose else logging.INFO)
-    logging.getLogger("mitmproxy").setLevel(logging.INFO if verbose else logging.WARNING)
-    # "client disconnected" and its kind, at warning level, once per odd client
-    logging.getLogger("mitmproxy.proxy").setLevel(logging.INFO if verbose else logging.ERROR)
-
-
-async def run(service: Service, *, set_options: tuple[str, ...] = (),
-              port: int | None = None) -> int:
-    """Run until a signal. `port` overrides that of the first HTTP listener."""
+async def run(service: Service, listeners: Sequence[Listen], *,
+              set_options: tuple[str, ...] = ()) -> int:
+    """Run on `listeners` until a signal. The first drains (`drain`), a second one ends at once."""
     opts = options.Options()
     serving = ServeMaster(opts)
+    link = service.link
+    if link is not None:
+        share_ports()
+        # at once: whoever takes over after a supervisor that was killed needs the evidence log
+        await link.start(orphaned=serving.shutdown)
     try:
         # before the addons, which read them when they are configured; those that an addon is yet
         # to define wait for it
@@ -63,25 +54,42 @@ async def run(service: Service, *, set_options: tuple[str, ...] = (),
         print(f"outbounds serve: --set: unknown option {next(iter(opts.deferred))}; "
               "`mitmdump --options` lists them", file=sys.stderr)
         return 2
-    # last: this is what configures the addons
-    listeners = service.settings.service.listen
-    opts.update(
-        mode=[_mode(listen.mode, listen.host, listen.port if port is None or index else port)
-              for index, listen in enumerate(listeners)],
-        confdir=str(ca_folder(service.settings.service.data)))
+    ending = Ending(serving, service)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, serving.shutdown)
+        loop.add_signal_handler(number, ending.asked)
+    folder = ca_folder(service.settings.service.data)
+    with one_maker(folder):
+        # last: this is what configures the addons
+        opts.update(mode=[_mode(each) for each in listeners], confdir=str(folder))
     await serving.run()
+    if link is not None:
+        await link.aclose()
     return 0
 
 
-def _mode(kind: str, host: str, port: int) -> str:
+class Ending:
+    """What a signal sets going."""
+
+    def __init__(self, serving: ServeMaster, service: Service) -> None:
+        self._serving = serving
+        self._service = service
+        self._task: asyncio.Task[None] | None = None
+
+    def asked(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain(), name="drain")
+        else:
+            self._serving.shutdown()  # type: ignore[no-untyped-call]
+
+    async def _drain(self) -> None:
+        try:
+            await Drain(self._serving.addons.get("proxyserver"), self._service.clients).run()
+        finally:
+            self._serving.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _mode(listen: Listen) -> str:
     """A mitmproxy mode specification, for one listener."""
-    name = {"http": "regular", "socks5": "socks5"}[kind]
-    return f"{name}@{host}:{port}"
-
-
-def ca_folder(data: Path) -> Path:
-    """Where the certificate authority for inspected sites is kept; mitmproxy names the files."""
-    return data / "ca"
+    name = {"http": "regular", "socks5": "socks5"}[listen.mode]
+    return f"{name}@{listen.host}:{listen.port}"

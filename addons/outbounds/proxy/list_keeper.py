@@ -39,10 +39,12 @@ type Seen = tuple[tuple[str, int, int, int], ...]
 
 
 class ListKeeper:
-    """`put_in_force` takes settings that are complete; it is called on the event loop."""
+    """`put_in_force` takes settings that are complete; it is called on the event loop. Of several
+    workers one `builds`; the others see on disk what came of it."""
 
     def __init__(self, settings: Settings, put_in_force: Callable[[Settings], None],
-                 metrics: Metrics) -> None:
+                 metrics: Metrics, *, builds: bool = True) -> None:
+        self._builds = builds
         self._settings = settings            # in force, without the compiled lists
         self._waiting: Settings | None = None  # from disk, and short of a list
         self._put_in_force = put_in_force
@@ -223,7 +225,7 @@ class ListKeeper:
 
     def _is_due(self) -> bool:
         sources = (self._waiting or self._settings).sources
-        if not sources or time.monotonic() < self._retry_at:
+        if not self._builds or not sources or time.monotonic() < self._retry_at:
             return False
         if self._files(sources) != self._built_from:
             return True
@@ -250,7 +252,7 @@ class ListKeeper:
         return tuple(seen)
 
     def _start_build(self) -> None:
-        if self._build is not None and not self._build.done():
+        if not self._builds or (self._build is not None and not self._build.done()):
             return
         self._built_from = self._files((self._waiting or self._settings).sources)
         self._build = asyncio.create_task(self._run_build(), name="build lists")

@@ -1,7 +1,8 @@
 """What the proxy counts, in Prometheus form.
 
-One registry per process, served on a loopback port. Label values come from configuration and from
-code, never from traffic, so that nobody outside can make the number of series grow.
+One registry per process; `metrics_page` serves it, `workers.page` adds up those of several
+workers. Label values come from configuration and from code, never from traffic, so that nobody
+outside can make the number of series grow.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    start_http_server,
 )
 
 from ..resolver import Outcome
@@ -54,6 +54,9 @@ class Metrics:
         self.tls_failures = Counter(
             "outbounds_tls_failures", "TLS handshakes that failed, by side.", ("side",),
             registry=registry)
+        self.slow_clients = Counter(
+            "outbounds_slow_clients", "Clients that were too slow or too many, by what was ended.",
+            ("why",), registry=registry)
         self.upstream_errors = Counter(
             "outbounds_upstream_errors", "Failures between the proxy and targets, by kind.",
             ("kind",), registry=registry)
@@ -135,14 +138,3 @@ class Metrics:
     def watch_cache(self, name: str, size: Callable[[], int]) -> None:
         """`size` is asked when the page is read."""
         self.cache_entries.labels(name).set_function(size)
-
-    def serve(self, host: str, port: int) -> Callable[[], None]:
-        """Serve /metrics in a thread; returns what stops it. Raises OSError: port taken."""
-        server, thread = start_http_server(port, host, self.registry)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join(2.0)
-
-        return stop
