@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ..core.limits import Charge, Exceeded, Limit, Over, Taken, Unit, gcra, remaining
 from ..core.verdict import RateLimit
@@ -28,17 +27,13 @@ QUOTA = 1  # a count that ends with its period
 HELD = 2  # a count that goes up and down; of this one the difference is written, not the value
 
 
-class Write(NamedTuple):
-    """A state to be: `value` seconds, a count, or by how much what is held changes."""
-
-    kind: int
-    key: str
-    value: float
-    period: Period | None = None
-
+# A state to be: (kind, key, value, period); `value` is seconds, a count, or by how much what is
+# held changes. A plain tuple: one is made for each charge of each request.
+type Write = tuple[int, str, float, Period | None]
 
 _TAKEN = Taken()
 _HOSTS, _CONCURRENT, _TUNNELS = Unit.HOSTS, Unit.CONCURRENT, Unit.TUNNELS
+_SPECIAL = frozenset({_HOSTS, _CONCURRENT, _TUNNELS})
 # over the edge, and nobody knows for how long
 _UNKNOWN = -1.0
 
@@ -106,30 +101,30 @@ class Ledger(ABC):
         return self._exceeded(worst[1], worst[0], now, False)
 
     def _release(self, charges: Charges, now: float) -> None:
-        writes = [Write(HELD, state_of(charge), -charge.cost)
-                  for charge in charges if charge.limit.unit.held]
+        writes: list[Write] = [(HELD, state_of(charge), -charge.cost, None)
+                               for charge in charges if charge.limit.unit.held]
         if writes:
             self._write(writes, now)
 
     def _give_back(self, charges: Charges, now: float) -> None:
         """What has been paid off since is no credit. A visited host stays visited: to ask for it
         again is free."""
-        writes = []
+        writes: list[Write] = []
         for charge in charges:
             limit, key = charge.limit, state_of(charge)
             if limit.unit.held:
-                writes.append(Write(HELD, key, -charge.cost))
+                writes.append((HELD, key, -charge.cost, None))
             elif limit.unit is _HOSTS:
                 continue
             elif limit.calendar is not None:
                 period = limit.calendar.period(self._wall())
                 used = self._used(key, period)
                 if used:
-                    writes.append(Write(QUOTA, key, max(0, used - charge.cost), period))
+                    writes.append((QUOTA, key, max(0, used - charge.cost), period))
             else:
                 tat = self._tat(key)
                 if tat > now:
-                    writes.append(Write(TAT, key, tat - charge.cost * limit.interval))
+                    writes.append((TAT, key, tat - charge.cost * limit.interval, None))
         if writes:
             self._write(writes, now)
 
@@ -137,7 +132,7 @@ class Ledger(ABC):
         key = state_of(charge)
         if now + seconds > self._tat(key):
             # over the bound rather than not at all: a pause ends by itself
-            self._write([Write(TAT, key, now + seconds)], now, force=True)
+            self._write([(TAT, key, now + seconds, None)], now, force=True)
 
     # --- one charge -----------------------------------------------------------------------------
 
@@ -147,8 +142,10 @@ class Ledger(ABC):
         limit = charge.limit
         unit = limit.unit
         key = f"{limit.id}\n{charge.key}"
+        if limit.calendar is None and unit not in _SPECIAL:
+            return self._rate(charge, key, need, now, writes)  # by far the most are
         if unit is _CONCURRENT or unit is _TUNNELS:
-            writes.append(Write(HELD, key, charge.cost))
+            writes.append((HELD, key, charge.cost, None))
             wanted = need if need > charge.cost else charge.cost
             return _UNKNOWN if self._held(key) + wanted > limit.count else 0.0
         period, wall = None, 0.0
@@ -160,13 +157,18 @@ class Ledger(ABC):
         if period is not None:
             used = self._used(key, period)
             if charge.cost:
-                writes.append(Write(QUOTA, key, used + charge.cost, period))
+                writes.append((QUOTA, key, used + charge.cost, period))
             wanted = need if need > charge.cost else charge.cost
             return period[1] - wall if used + wanted > limit.count else 0.0
+        return self._rate(charge, key, need, now, writes)
+
+    def _rate(self, charge: Charge, key: str, need: int, now: float,
+              writes: list[Write]) -> float:
+        limit = charge.limit
         tat, late = gcra(self._tat(key), now, limit.window / limit.count, limit.burst,
                          charge.cost, need)
         if charge.cost:
-            writes.append(Write(TAT, key, tat))
+            writes.append((TAT, key, tat, None))
         return late
 
     def _visit(self, charge: Charge, period: Period | None, now: float,
@@ -174,9 +176,9 @@ class Ledger(ABC):
         """Remembers the visit, anew or for longer; whether it was remembered already."""
         mark = mark_of(charge)
         if period is not None:
-            writes.append(Write(QUOTA, mark, 1, period))
+            writes.append((QUOTA, mark, 1, period))
             return self._used(mark, period) > 0
-        writes.append(Write(TAT, mark, now + charge.limit.window))
+        writes.append((TAT, mark, now + charge.limit.window, None))
         return self._tat(mark) > now
 
     # --- what is told ---------------------------------------------------------------------------

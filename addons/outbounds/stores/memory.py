@@ -157,10 +157,10 @@ class MemoryStore(Ledger):
 
     def _make_room(self, writes: list[Write], now: float) -> None:
         """Raises StoreFull before anything is written: forgetting a debt is no way to make room."""
-        for write in writes:
-            if write.kind == HELD:
+        for kind, key, _, _ in writes:
+            if kind == HELD:
                 continue
-            at = hash(write.key) % self.shards
+            at = hash(key) % self.shards
             if self._size(at) + len(writes) <= self._shard_max:
                 continue
             new = {(key, period) for kind, key, _, period in writes
