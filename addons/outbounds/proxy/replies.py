@@ -148,13 +148,15 @@ def html_body(verdict: Verdict, record_id: str, retry: int | None) -> bytes:
 
 
 def rate_limit_fields(state: RateLimit) -> list[tuple[str, str]]:
-    """RateLimit-Policy and RateLimit. Concurrent tunnels have no window, hence no `w` and `t`."""
+    """RateLimit-Policy and RateLimit. What is held has no window, hence no `w` and `t`. The quota
+    unit `qu` is named where it is not the draft's default, request."""
     name = quoted(state.name)
+    unit = "" if state.unit == "request" else f";qu={quoted(state.unit)}"
     if not state.window:
         return [("RateLimit-Policy", f'{name};q={state.quota};qu="concurrent-requests"'),
                 ("RateLimit", f"{name};r={state.remaining}")]
     window = max(1, round(state.window))
-    return [("RateLimit-Policy", f"{name};q={state.quota};w={window}"),
+    return [("RateLimit-Policy", f"{name};q={state.quota}{unit};w={window}"),
             ("RateLimit", f"{name};r={state.remaining};t={math.ceil(state.reset)}")]
 
 
