@@ -21,7 +21,8 @@ BOUND = 10.0  # s
 LOOK = 0.05   # s between two looks
 CALM = 1.0    # s without an octet, after which a tunnel is not waited for
 
-# what mitmproxy names the tasks of hooks that wait: a request being judged has no other sign
+# how mitmproxy names the tasks of hooks that wait, which is the one sign of a request that is being
+# judged; more words may follow
 _JUDGING = frozenset(f"handle_hook({name})" for name in (
     "requestheaders", "http_connect", "socks5_auth", "outbounds_socks", "next_layer",
     "outbounds_tunnel"))
@@ -52,7 +53,7 @@ class Drain:
     def _look(self, now: float) -> bool:
         """Whether anything is under way; connections on which nothing is are closed."""
         judging = {getattr(task, "client", None) for task in asyncio.all_tasks()
-                   if task.get_name() in _JUDGING}
+                   if task.get_name().partition(" ")[0] in _JUDGING}
         busy = False
         for client in self._clients:
             handler = self._proxyserver.connections.get(client.id)

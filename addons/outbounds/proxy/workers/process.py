@@ -37,19 +37,20 @@ SILENT = 30.0    # s without an answer, after which one is taken to hang
 
 class WorkerProcess:
     """`words` are the arguments of `outbounds` for this worker. `ended(index)` is called each time
-    it is gone, before it is started again."""
+    it is gone, before it is started again. One that cannot start the first time is left alone."""
 
     def __init__(self, place: Place, words: Sequence[str], ended: Callable[[int], None]) -> None:
         self.place = place
         self.restarts = 0
         self.failed_starts = 0  # in a row
+        self.failure = ""       # how the very first one ended, if it could not start
         self.status = 0         # of the last one that ended
         self.stopping = False
         self._words = tuple(words)
         self._ended = ended
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
-        self._ready = False
+        self._ready = self._served = False
         self._answers: dict[int, asyncio.Future[list[Family] | None]] = {}
         self._asked = 0
         self._heard = 0.0  # on the loop's clock
@@ -73,6 +74,9 @@ class WorkerProcess:
             how = await self._run()
             self._ended(self.place.index)
             if self.stopping:
+                return
+            if not self._served:
+                self.failure = how
                 return
             if loop.time() - started > LIVED:
                 pause = FIRST_PAUSE
@@ -161,7 +165,7 @@ class WorkerProcess:
         while (message := await channel.receive()) is not None:
             self._heard = loop.time()
             if isinstance(message, Ready):
-                self._ready = True
+                self._ready = self._served = True
             elif isinstance(message, Counted):
                 answer = self._answers.get(message.number)
                 if answer is not None and not answer.done():

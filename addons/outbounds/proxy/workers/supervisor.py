@@ -108,9 +108,9 @@ class Supervisor(Collector):
 
     async def _all_started(self) -> bool:
         while not all(each.ready for each in self._workers):
-            failed = next((each for each in self._workers if each.failed_starts), None)
+            failed = next((each for each in self._workers if each.failure), None)
             if failed is not None:
-                logger.error("Worker %d could not start; stopping.", failed.place.index)
+                logger.error("Worker %d %s; stopping.", failed.place.index, failed.failure)
                 self._status = failed.status if failed.status > 0 else 1
                 return False
             for worker in self._workers:
