@@ -126,6 +126,16 @@ LEANS_ON: Mapping[str, tuple[str, ...]] = {
         "mitmproxy.addons.proxyserver:Proxyserver.running",
         "mitmproxy.addons.proxyserver:Proxyserver.setup_servers",
     ),
+    "shared_ports": ("mitmproxy.proxy.mode_servers:AsyncioServerInstance.listen",),
+    "drain": (
+        "mitmproxy.addons.proxyserver:Servers.update",
+        "mitmproxy.proxy.mode_servers:AsyncioServerInstance._stop",
+        # names the task of a hook, and whose connection it is for
+        "mitmproxy.proxy.server:ConnectionHandler.server_event",
+        "mitmproxy.utils.asyncio_utils:create_task",
+        "mitmproxy.utils.asyncio_utils:set_task_debug_info",
+    ),
+    "launcher": ("mitmproxy.master:Master.run", "mitmproxy.master:Master.shutdown"),
 }
 
 # the first 16 hex digits of the SHA-256 of each piece's source text
@@ -231,6 +241,13 @@ PINS: Mapping[str, str] = {
     "mitmproxy.addons.proxyserver:Proxyserver.listen_addrs": "4728c85303106c0d",
     "mitmproxy.addons.proxyserver:Proxyserver.running": "e2f544c0127a348e",
     "mitmproxy.addons.proxyserver:Proxyserver.setup_servers": "0fd0fa70117642a0",
+    "mitmproxy.proxy.mode_servers:AsyncioServerInstance.listen": "7670a9038b44170d",
+    "mitmproxy.addons.proxyserver:Servers.update": "e653c1bdfa8cf352",
+    "mitmproxy.proxy.mode_servers:AsyncioServerInstance._stop": "73df3f7e7fb2d941",
+    "mitmproxy.utils.asyncio_utils:create_task": "1e4ddcc5df8a95ab",
+    "mitmproxy.utils.asyncio_utils:set_task_debug_info": "fb5346b5710bbc7f",
+    "mitmproxy.master:Master.run": "45c44c14f8f79349",
+    "mitmproxy.master:Master.shutdown": "7771596b0fd3ada1",
 }
 
 

@@ -396,6 +396,32 @@ def test_a_first_start_makes_one_authority_and_one_account(
         assert "were not built" not in proxy.log
 
 
+def test_compiled_lists_that_are_damaged_are_built_again_for_all(config: Path, origin: Origin
+                                                                ) -> None:
+    """One worker builds. What the others could not open either comes back under the same name."""
+    (config / "lists" / "ads.txt").write_text("ads.test\n")
+    edit_yaml(config / "destinations.yaml", lambda data: data["lists"].append(
+        {"id": "ads", "file": "lists/ads.txt", "format": "domains", "clause": "S-covert"}))
+    names = {name: ["127.0.0.1"] for name in ("site.test", "ads.test")}
+
+    def enforced(proxy: Workers) -> bool:
+        return all(set(of_each(proxy, f"http://{host}:{origin.port}/").values()) == {status}
+                   for host, status in (("site.test", 200), ("ads.test", 403)))
+
+    with Workers(config, names=names) as proxy:
+        wait_until(lambda: enforced(proxy), 20)
+    generation, = (proxy.data / "lists" / "generations").glob("[0-9a-f]*")
+    for path in generation.iterdir():
+        path.chmod(0o600)
+        data = bytearray(path.read_bytes())
+        if path.suffix != ".json" and data:
+            data[len(data) // 2] ^= 0x40
+            path.write_bytes(data)
+    with Workers(config, names=names) as proxy:
+        wait_until(lambda: enforced(proxy), 20)
+        assert proxy.log.count("cannot be used") == WORKERS
+
+
 def failing(proxy: Workers) -> tuple[int, str]:
     """Its exit status and what it said, of one that does not start."""
     with pytest.raises(AssertionError, match="the proxy ended"):

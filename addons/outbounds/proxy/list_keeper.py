@@ -170,9 +170,12 @@ class ListKeeper:
         return await asyncio.to_thread(Generation.open, self._places.generations / name, terms)
 
     def _look_at_status(self) -> None:
-        self._status = status = read_status(self._places.status)
+        before, self._status = self._status, read_status(self._places.status)
+        status = self._status
         if status is None:
             return
+        if before is not None and before.built_at != status.built_at:
+            self._bad = ""  # built since, perhaps by another worker, and perhaps mended
         feeds = {source.id: source.feed for source in self._settings.sources}
         now = time.time()
         for each in status.lists:
