@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": ("serve", "Run the proxy."),
     "check": ("check", "Check the configuration; every fault at once."),
     "explain": ("explain", "Say what would happen to a request, control by control."),
+    "limits": ("limits", "Show and reset what limits have counted; close a target at once."),
     "lists": ("lists", "Build, inspect and ask the lists of denied destinations."),
     "accounts": ("accounts", "Add, list, suspend and resume accounts."),
     "evidence": ("evidence", "Read the evidence log."),

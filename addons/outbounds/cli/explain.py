@@ -29,8 +29,9 @@ from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
 from ..identity.accounts_file import AccountsFileError
 from ..identity.htpasswd import HtpasswdError
+from ..lists.closed_file import ClosedFileError
 from ..lists.compiled import BadGeneration
-from ..lists.in_force import with_lists_in_force
+from ..lists.in_force import with_closed, with_lists_in_force
 from ..proxy.gate import Gate
 from ..proxy.metrics import Metrics
 from ..proxy.own_addresses import own_addresses
@@ -60,10 +61,11 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
     the request inside. Without inspection nothing inside can be judged.
     """
     try:
-        settings = with_lists_in_force(read_settings(config_dir))
-        account = named_account(settings, name)
+        settings = with_closed(with_lists_in_force(read_settings(config_dir)))
+        account = named_account(settings.identity, name)
         requests = list(_requests(url, account, user_agent, method.upper()))
-    except (SettingsError, AccountsFileError, HtpasswdError, BadGeneration) as error:
+    except (SettingsError, AccountsFileError, HtpasswdError, BadGeneration,
+            ClosedFileError) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
     except ValueError as error:

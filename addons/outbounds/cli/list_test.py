@@ -61,7 +61,7 @@ def test(target: str, name: str | None, config_dir: Path, as_json: bool) -> None
     """
     try:
         settings = with_lists_in_force(loaded(config_dir))
-        account = named_account(settings, name) if name else SOMEBODY
+        account = named_account(settings.identity, name) if name else SOMEBODY
         asked = parse_target(target)
     except (AccountsFileError, HtpasswdError) as error:
         raise click.UsageError(str(error)) from None

@@ -122,6 +122,10 @@ class _Writer:
             _Entry(each.target, each.reason, _moment(each.since),
                    None if each.until is None else _moment(each.until), each.by, each.clause)
             for each in entries)))
+        try:  # what could not be read again would leave the proxies with what was closed before
+            msgspec.json.decode(content, type=_File)
+        except msgspec.ValidationError as error:
+            raise ClosedFileError(f"{self._path}: not changed: {error}") from None
         draft = self._path.with_name(self._path.name + UNFINISHED)
         with _opened(draft) as file:
             os.ftruncate(file, 0)

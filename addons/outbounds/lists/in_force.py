@@ -1,8 +1,12 @@
-"""The compiled lists as they lie on disk, for whoever asks once: commands, not the proxy."""
+"""The compiled lists and the closed targets as they lie on disk, for whoever asks once: commands,
+not the proxy."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..settings import Settings
+from .closed_file import closed_path, read_closed
 from .compiled import Generation
 from .places import Places
 
@@ -17,3 +21,9 @@ def with_lists_in_force(settings: Settings) -> Settings:
     generation = Generation.open(folder, terms) if folder is not None else None
     there = generation.lists if generation is not None else {}
     return settings.with_compiled(generation, [id for id in terms if id not in there])
+
+
+def with_closed(settings: Settings) -> Settings:
+    """The settings with the targets that are closed. Raises ClosedFileError."""
+    closed = read_closed(closed_path(settings.service.data))
+    return replace(settings, policy=replace(settings.policy, closed=closed))

@@ -41,6 +41,11 @@ class ClosedKeeper:
         self._next_end = float("inf")
         self.current = ClosedTargets()
 
+    @property
+    def trouble(self) -> str:
+        """Why what the file says now is not in force, "" if it is."""
+        return self._said
+
     def load(self) -> None:
         """At the start, when there is no last good copy to fall back on: raises ClosedFileError."""
         self._seen = self._stat()

@@ -18,7 +18,7 @@ Use what is exported here.
 
 from .documents import ParseRules
 from .list_source import ListSource
-from .loader import Settings, load, load_identity
+from .loader import Settings, load, load_identity, load_service
 from .problem import Problem, SettingsError
 from .rules import Clause, Feed, ForgedHeaders
 from .service import (
@@ -41,5 +41,5 @@ __all__ = [
     "Clause", "Dns", "Evidence", "Failures", "Feed", "Fingerprint", "ForgedHeaders", "Heads",
     "Htpasswd", "Identity", "ListSource", "Listen", "Metrics", "Networks", "ParseRules", "Problem",
     "RobotsCache", "RobotsFetch", "Service", "Settings", "SettingsError", "fingerprint", "load",
-    "load_identity",
+    "load_identity", "load_service",
 ]

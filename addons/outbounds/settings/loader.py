@@ -117,6 +117,21 @@ def load_identity(config_dir: Path) -> Identity:
     return identity
 
 
+def load_service(config_dir: Path) -> Service:
+    """outbounds.yaml alone, for commands that must work at 3 a.m. beside a broken limits.yaml.
+
+    Raises SettingsError with every fault of that file.
+    """
+    _need_folder(config_dir)
+    file = read_yaml(config_dir / "outbounds.yaml", str(config_dir / "outbounds.yaml"))
+    service = validate(file, Service, Context(config_dir, config_dir.absolute() / "var", {
+        "plan": None, "limit": None, "list": None, "clause": None}, {}))
+    if file.problems:
+        raise SettingsError(tuple(file.problems), (file.path,))
+    assert service
+    return service
+
+
 def _need_folder(config_dir: Path) -> None:
     if not config_dir.is_dir():
         raise SettingsError((Problem(str(config_dir), 0, (), ABSENT, "no such folder; name one "
