@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_scenario import Scenario, ask, octets, per_second, quota, tunnels
 
@@ -23,7 +23,9 @@ def unix(zone: str, *moment: int) -> float:
 
 
 class Laws(Scenario):
-    EXAMPLES = settings(max_examples=40, deadline=None)
+    # each store's class runs these, which hypothesis takes for one test run by several
+    EXAMPLES = settings(max_examples=40, deadline=None,
+                        suppress_health_check=[HealthCheck.differing_executors])
 
     @EXAMPLES
     @given(data=st.data())

@@ -23,7 +23,8 @@ def parts(key: str) -> tuple[str, str, bool]:
     if not key.startswith("\n"):
         limit_id, _, whose = key.partition("\n")
         return limit_id, whose, False
-    _, size, limit_id, rest = key.split("\n", 3)
+    # a key of which only the beginning is kept may end before the last of these
+    _, size, limit_id, rest, *_ = (*key.split("\n", 3), "", "")
     return limit_id, rest[:int(size)], True
 
 
