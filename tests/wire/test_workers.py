@@ -196,6 +196,56 @@ def test_each_line_of_the_log_names_its_worker(shared: tuple[Workers, Origin]) -
     assert re.search(r"INFO 2 workers serve on 127\.0\.0\.1:\d+; metrics on http://", shared[0].log)
 
 
+# --- limits are those of one proxy ---------------------------------------------------------------
+
+
+def set_limit(config: Path, limit_id: str, **fields: Any) -> None:
+    def limits(data: Any) -> None:
+        next(each for each in data["limits"] if each["id"] == limit_id).update(fields)
+    edit_yaml(config / "limits.yaml", limits)
+
+
+def test_a_rate_is_exact_over_both(config: Path, origin: Origin) -> None:
+    """Never more than the burst, however the requests fall; and never less."""
+    set_limit(config, "account-requests", rate="20/day", burst=20)
+    with Workers(config, names={"site.test": ["127.0.0.1"]}) as proxy:
+        answers = [ask(proxy, f"http://site.test:{origin.port}/") for _ in range(60)]
+    allowed = [pid for pid, answer in answers if answer.status == 200]
+    assert len(allowed) == 20 and len(set(allowed)) == WORKERS
+    assert [answer.status for _, answer in answers] == [200] * 20 + [429] * 40
+    assert {pid for pid, answer in answers if answer.status == 429} == set(allowed)
+
+
+def test_what_a_dead_worker_held_comes_free(config: Path, origin: Origin) -> None:
+    """Six tunnels at once over both; when one worker is killed, so many fewer are open."""
+    set_limit(config, "account-tunnels", max=6)
+    where = f"site.test:{origin.port}"
+    with Workers(config, names={"site.test": ["127.0.0.1"]}) as proxy, ExitStack() as stack:
+        def opened() -> tuple[socket.socket, int]:
+            tunnel, answer = connect(proxy, where)
+            stack.enter_context(tunnel)
+            return tunnel, answer.status
+
+        held: list[socket.socket] = []
+        for _ in range(TRIES):  # until both hold some
+            while len(held) < 6:
+                tunnel, status = opened()
+                assert status == 200
+                held.append(tunnel)
+            if len({server_of(proxy, each) for each in held}) == WORKERS:
+                break
+            held.pop(0).close()
+            wait_until(lambda: proxy.metrics()["outbounds_tunnels"] == 5)
+        assert opened()[1] == 429
+        killed = server_of(proxy, held[0])
+        left = sum(server_of(proxy, each) != killed for each in held)
+        assert 0 < left < 6
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: killed not in proxy.pids()
+                   and proxy.metrics()["outbounds_workers"] == WORKERS, 20)
+        assert [opened()[1] for _ in range(7 - left)] == [200] * (6 - left) + [429]
+
+
 # --- what an operator changes, in both ----------------------------------------------------------
 
 

@@ -46,8 +46,9 @@ def _place(_: click.Context, param: click.Parameter, value: str | None) -> Place
 # how the supervisor of several workers starts each of them
 @click.option("--worker", "place", callback=_place, hidden=True)
 @click.option("--listen-port", "ports", type=int, multiple=True, hidden=True)
+@click.option("--limits-table", "table", type=int, default=-1, hidden=True)
 def serve(config_dir: Path, port: int | None, workers: int, options: tuple[str, ...],
-          verbose: bool, place: Place | None, ports: tuple[int, ...]) -> None:
+          verbose: bool, place: Place | None, ports: tuple[int, ...], table: int) -> None:
     """Run the proxy until SIGTERM or Ctrl-C.
 
     What is under way may then finish, for 10 seconds; a second signal ends it at once.
@@ -58,7 +59,7 @@ def serve(config_dir: Path, port: int | None, workers: int, options: tuple[str, 
     set_up_logging(verbose, place)
     try:
         if place is not None:
-            code = _work(config_dir, place, ports, options)
+            code = _work(config_dir, place, ports, table, options)
         else:
             found = Prerequisites.load(config_dir)
             if not found.settings.identity.htpasswd:
@@ -83,7 +84,8 @@ def _alone(found: Prerequisites, listeners: Sequence[Listen], options: tuple[str
     return asyncio.run(run(service, listeners, set_options=options))
 
 
-def _work(config_dir: Path, place: Place, ports: tuple[int, ...], options: tuple[str, ...]) -> int:
+def _work(config_dir: Path, place: Place, ports: tuple[int, ...], table: int,
+          options: tuple[str, ...]) -> int:
     """One of several workers: standard input is the way to the supervisor."""
     from ..proxy.launcher import run
     from ..proxy.service import Service
@@ -93,7 +95,7 @@ def _work(config_dir: Path, place: Place, ports: tuple[int, ...], options: tuple
         end = socket.socket(fileno=0)
     except OSError:
         raise click.UsageError("--worker is for the supervisor; use --workers N") from None
-    service = Service.load(config_dir, Link(place, end))
+    service = Service.load(config_dir, Link(place, end, table))
     # as it was when the supervisor read it; the file may have been changed since
     listeners = [each.model_copy(update={"port": port})
                  for each, port in zip(service.settings.service.listen, ports, strict=True)]
@@ -107,9 +109,9 @@ def _supervise(found: Prerequisites, workers: int, listeners: Sequence[Listen],
     found.accounts.close()
     settings = found.settings
 
-    def words(place: Place, listeners: Sequence[Listen]) -> list[str]:
+    def words(place: Place, listeners: Sequence[Listen], table: int) -> list[str]:
         return ["serve", "--config", str(settings.folder), "--worker", str(place),
-                *(f"--listen-port={each.port}" for each in listeners),
+                *(f"--listen-port={each.port}" for each in listeners), f"--limits-table={table}",
                 *(f"--set={each}" for each in options), *(["--verbose"] if verbose else [])]
 
     async def supervise() -> int:

@@ -1,23 +1,72 @@
-"""Where the state of the limits is kept, as the settings say."""
+"""Where the state of the limits is kept: in this process, or in a table that all workers map.
+
+The table has no name: it is made, opened and taken off its folder again at once, and the workers
+inherit the descriptor. So nothing is left behind however the supervisor ends, and no other process
+finds it.
+"""
 
 from __future__ import annotations
 
-from ..settings.service import Service
+import logging
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from ..settings import service
 from ..stores import LimitStore
 from ..stores.memory import MemoryStore
+from ..stores.shared import SharedStore, create, forget_worker
 from .workers import Place
+from .workers.link import Link
+
+logger = logging.getLogger("outbounds")
+
+# where a file is memory: on a disk, writing it back would hold up requests and the evidence
+_IN_MEMORY = Path("/dev/shm")
 
 
-def open_store(settings: Service, place: Place | None) -> LimitStore:
-    return MemoryStore()
+def open_store(settings: service.Service, link: Link | None) -> LimitStore:
+    """The store of this process; `link` where it is one of several workers.
+
+    Raises OSError and ValueError: the table cannot be used.
+    """
+    most = settings.store.max_keys
+    if link is None:
+        return MemoryStore(most)
+    return SharedStore(_path(link.table), link.place.index - 1, link.place.count)
 
 
 class WorkersTable:
-    def __init__(self, settings: Service, workers: int) -> None:
-        pass
+    """The supervisor's hold on the table. `descriptor` is for the workers to inherit."""
 
-    def forget(self, worker: int) -> None:
-        pass
+    def __init__(self, settings: service.Service) -> None:
+        """Raises OSError: there is no room for it anywhere."""
+        most = settings.store.max_keys
+        try:
+            self.descriptor = _nameless(_IN_MEMORY, most)
+        except OSError as error:
+            self.descriptor = _nameless(settings.data, most)
+            logger.warning("The limits that the workers share are kept in %s, which is slower: "
+                           "there is no room for %s keys in %s (%s).", settings.data,
+                           f"{most:,}", _IN_MEMORY, error.strerror or error)
+
+    def forget(self, place: Place) -> None:
+        """What a worker held comes free: it has ended. Never raises: its successor does it too."""
+        with suppress(OSError, ValueError):
+            forget_worker(_path(self.descriptor), place.index - 1)
 
     def close(self) -> None:
-        pass
+        os.close(self.descriptor)
+
+
+def _nameless(beside: Path, max_keys: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="outbounds-", dir=beside) as folder:
+        path = Path(folder) / "limits.table"
+        create(path, max_keys)
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+
+def _path(descriptor: int) -> Path:
+    # opened anew by each: locks belong to what was opened, and a shared one would exclude nobody
+    return Path(f"/dev/fd/{descriptor}")

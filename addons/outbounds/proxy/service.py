@@ -126,7 +126,7 @@ class Service:
         self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy,
                                     lambda account: gate.identifier.current(account))
         robots = robots_cache(settings, self._access, sites_context(ctx.options))
-        store = open_store(settings.service, self.link.place if self.link is not None else None)
+        store = open_store(settings.service, self.link)
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics)
         self.runtime = Runtime(
             settings, gate, recorder, self.replies, RouteFields(settings.forged_headers),
@@ -207,6 +207,8 @@ class Service:
             self.identifier.close()
         if self._evidence is not None:
             await self._evidence.close(2.0)
+        if self.runtime is not None:
+            await self.runtime.gate.store.aclose()
         if self._collector is not None:
             await self._collector.stop()
         if self._stop_metrics is not None:

@@ -63,7 +63,11 @@ HELPLESS = ("--version",)  # ends at once, with status 0
 WAITING = ("evidence", "tail", "--follow")  # never says that it is ready
 
 
-def worker(*words: str, ended: Callable[[int], None] = lambda _: None) -> WorkerProcess:
+def worker(*words: str, gone: list[Place] | None = None) -> WorkerProcess:
+    async def ended(place: Place) -> None:
+        if gone is not None:
+            gone.append(place)
+
     return WorkerProcess(Place(1, 2), words, ended)
 
 
@@ -75,10 +79,10 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def test_one_that_cannot_start_is_left_alone() -> None:
     """The supervisor says so, and stops."""
-    gone: list[int] = []
-    one = worker(*HELPLESS, ended=gone.append)
+    gone: list[Place] = []
+    one = worker(*HELPLESS, gone=gone)
     await one.keep()
-    assert gone == [1] and one.failed_starts == 1 and not one.ready and one.pid is None
+    assert gone == [Place(1, 2)] and one.failed_starts == 1 and not one.ready and one.pid is None
     assert one.failure == "ended with status 0 while it started"
 
 
@@ -113,8 +117,8 @@ time.sleep(60)
 
 async def test_one_that_served_is_started_again_ever_later(
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    gone: list[int] = []
-    one = worker(ended=gone.append)
+    gone: list[Place] = []
+    one = worker(gone=gone)
     monkeypatch.setattr(one, "_spawn", spawn(SERVING))
     keeping = asyncio.create_task(one.keep())
     pids = []
@@ -124,7 +128,7 @@ async def test_one_that_served_is_started_again_ever_later(
         pids.append(one.pid)
         os.kill(one.pid, signal.SIGKILL)
     await until(lambda: one.ready and one.pid not in pids)
-    assert gone == [1, 1] and one.restarts == 2 and one.failed_starts == 0
+    assert gone == [Place(1, 2)] * 2 and one.restarts == 2 and one.failed_starts == 0
     assert [record.message for record in caplog.records] == [
         f"Worker 1 was ended by SIGKILL; starting it again in {pause} s." for pause in (0.1, 0.2)]
     one.stopping = True

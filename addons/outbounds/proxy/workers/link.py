@@ -15,11 +15,13 @@ from .page import families
 
 
 class Link:
-    """`place` says which worker this is. `start` before anything else: from then on `orphaned` is
-    called, once, when the supervisor is gone."""
+    """`place` says which worker this is, `table` is the descriptor of the limits that all share.
+    `start` before anything else: from then on `orphaned` is called, once, when the supervisor is
+    gone."""
 
-    def __init__(self, place: Place, end: socket.socket) -> None:
+    def __init__(self, place: Place, end: socket.socket, table: int) -> None:
         self.place = place
+        self.table = table
         self._end = end
         self._channel: Channel | None = None
         self._registry: CollectorRegistry | None = None

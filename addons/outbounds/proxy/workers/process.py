@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +36,13 @@ SILENT = 30.0    # s without an answer, after which one is taken to hang
 
 
 class WorkerProcess:
-    """`words` are the arguments of `outbounds` for this worker. `ended(index)` is called each time
-    it is gone, before it is started again. One that cannot start the first time is left alone."""
+    """`words` are the arguments of `outbounds` for this worker, which inherits the descriptors
+    `inherited`. `ended(place)` is awaited each time it is gone, before it is started again. One
+    that cannot start the first time is left alone."""
 
-    def __init__(self, place: Place, words: Sequence[str], ended: Callable[[int], None]) -> None:
+    def __init__(self, place: Place, words: Sequence[str],
+                 ended: Callable[[Place], Awaitable[None]],
+                 inherited: Sequence[int] = ()) -> None:
         self.place = place
         self.restarts = 0
         self.failed_starts = 0  # in a row
@@ -48,6 +51,7 @@ class WorkerProcess:
         self.stopping = False
         self._words = tuple(words)
         self._ended = ended
+        self._inherited = tuple(inherited)
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
         self._ready = self._served = False
@@ -72,7 +76,7 @@ class WorkerProcess:
         while not self.stopping:
             started = loop.time()
             how = await self._run()
-            self._ended(self.place.index)
+            await self._ended(self.place)
             if self.stopping:
                 return
             if not self._served:
@@ -156,7 +160,8 @@ class WorkerProcess:
         return await asyncio.create_subprocess_exec(
             # -P: a file in the current directory must not stand in for a module
             sys.executable, "-P", "-m", "outbounds", *self._words,
-            stdin=end.fileno(), stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
+            stdin=end.fileno(), stdout=subprocess.DEVNULL, pass_fds=self._inherited,
+            env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is for the supervisor, which then stops this in order
         )
 

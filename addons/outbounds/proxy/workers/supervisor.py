@@ -39,8 +39,9 @@ ANSWER = 2.0      # s that a page of metrics waits for a worker
 STOP = 20.0       # s in which a worker must have drained and stopped, before it is killed
 MOST_FAILED = 5   # starts in a row that failed in every worker: giving up
 
-type Words = Callable[[Place, Sequence[Listen]], Sequence[str]]
-"""The arguments of `outbounds` for the worker at a place, with the listeners' ports."""
+type Words = Callable[[Place, Sequence[Listen], int], Sequence[str]]
+"""The arguments of `outbounds` for the worker at a place, with the listeners' ports and the
+descriptor of the limits' table."""
 
 
 class Supervisor(Collector):
@@ -55,12 +56,14 @@ class Supervisor(Collector):
         self._failed = asyncio.Event()
         self._status = 0
         try:
-            self._table = WorkersTable(settings.service, count)
+            self._table = WorkersTable(settings.service)
         except BaseException:
             self._ports.close()
             raise
+        table = self._table.descriptor
         self._workers = [
-            WorkerProcess(place, words(place, self._ports.listeners), self._worker_ended)
+            WorkerProcess(place, words(place, self._ports.listeners, table), self._worker_ended,
+                          inherited=[table])
             for place in (Place(index, count) for index in range(1, count + 1))]
 
     async def run(self) -> int:
@@ -134,9 +137,10 @@ class Supervisor(Collector):
 
     # --- while running --------------------------------------------------------------------------
 
-    def _worker_ended(self, index: int) -> None:
-        self._pages.end(index)
-        self._table.forget(index)
+    async def _worker_ended(self, place: Place) -> None:
+        self._pages.end(place.index)
+        # in a thread: it waits for the table's lock, which a worker that was stopped may have
+        await asyncio.to_thread(self._table.forget, place)
         if all(each.failed_starts >= MOST_FAILED for each in self._workers):
             logger.critical("No worker can be started any more; giving up.")
             self._status = 1
