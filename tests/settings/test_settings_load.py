@@ -11,12 +11,13 @@ import pydantic
 import pytest
 from config_folder import Folder
 
-from outbounds.core.account import Account
+from outbounds.core.account import Account, Plan
 from outbounds.core.destination import parse_host
-from outbounds.core.limits import Limit, Over, Per, Unit
-from outbounds.core.rules import Protocol, RobotsPolicy
+from outbounds.core.limits import Away, Limit, Over, Per, Unit
+from outbounds.core.rules import AdaptiveTerms, Protocol, QueueTerms, RobotsPolicy
 from outbounds.lists.rules_file import parse_rules
 from outbounds.settings import Listen, Settings, load
+from outbounds.settings.calendar import Calendar, Every
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 JANUARY_31_2027_ENDS = 1801440000.0  # date -u -d 2027-02-01 +%s
@@ -90,6 +91,43 @@ def test_each_part_is_built_from_its_file(folder: Folder) -> None:
     assert settings.forged_headers.names == ("Via", "X-Forwarded-*")
     assert settings.clauses["S-suspend"].controls == ("standing",)
     assert settings.stale_at == math.inf
+
+
+def test_every_shape_of_a_limit_is_built(folder: Folder) -> None:
+    folder.write("limits.yaml", """\
+time_zone: Europe/Vienna
+limits:
+  - {id: a, unit: bytes-down, per: account, rate: 10MiB/s, burst: 100MiB, over: pace, max_wait: 5s,
+     clause: P-robots}
+  - {id: b, unit: bytes, per: account, quota: 100GiB/month, clause: P-robots, when_away: closed}
+  - {id: c, unit: hosts, per: account, rate: 50/h, clause: P-robots}
+  - {id: d, unit: concurrent-requests, per: site, max: 7, over: pace, max_wait: 500ms,
+     clause: P-robots}
+  - {id: e, unit: requests, per: source, quota: 10/day, methods: [POST], ports: [80, 8000-8001],
+     targets: [EXAMPLE.com.], clause: P-robots, when_away: open}
+queue: {per_account: 3, total: 9}
+adaptive: {start: 5, most: 50, max_wait: 2s, most_pause: 1min, clause: P-robots}
+""")
+    folder.write("plans.yaml", "standing: {clause: S-suspend}\nplans:\n"
+                               "  - {id: default, limits: [a, b, c]}\n"
+                               "  - {id: large, limits: [], weight: 4, rate_limit_fields: always}\n")
+    policy = folder.load().policy
+    month, day = (Calendar(every, "Europe/Vienna") for every in (Every.MONTH, Every.DAY))
+    mib = 1024 ** 2
+    assert policy.limits == {each.id: each for each in (
+        Limit("a", Unit.BYTES_DOWN, Per.ACCOUNT, 10 * mib, 1.0, 100 * mib, Over.PACE, 5.0,
+              "P-robots"),
+        Limit("b", Unit.BYTES, Per.ACCOUNT, 102400 * mib, 0.0, 102400 * mib, clause="P-robots",
+              calendar=month, away=Away.CLOSED),
+        Limit("c", Unit.HOSTS, Per.ACCOUNT, 50, 3600.0, 50, clause="P-robots"),
+        Limit("d", Unit.CONCURRENT, Per.SITE, 7, 0.0, 7, Over.PACE, 0.5, "P-robots"),
+        Limit("e", Unit.REQUESTS, Per.SOURCE, 10, 0.0, 10, clause="P-robots", calendar=day,
+              methods=frozenset({"POST"}), ports=frozenset({80, 8000, 8001}),
+              targets=("example.com",), away=Away.OPEN))}
+    assert policy.plans == {"default": Plan("default", ("a", "b", "c", "d", "e")),
+                            "large": Plan("large", ("d", "e"), 4, True)}
+    assert policy.queue == QueueTerms(3, 9)
+    assert policy.adaptive == AdaptiveTerms(5, 1, 50, 2.0, 60.0, "P-robots")
 
 
 def test_a_target_limit_holds_for_every_plan_once(folder: Folder) -> None:

@@ -7,7 +7,7 @@ A quota "a month" begins again at midnight of the first, on the operator's wall 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated
@@ -61,11 +61,8 @@ def _zone(key: str) -> ZoneInfo:
 def _period(calendar: Calendar, now: float) -> tuple[float, float]:
     zone = _zone(calendar.zone)
     if calendar.every is Every.HOUR:
-        # in elapsed time: the hour that is struck twice in autumn is two hours
-        local = datetime.fromtimestamp(now, zone)
-        into = timedelta(minutes=local.minute, seconds=local.second,
-                         microseconds=local.microsecond)
-        begin = (local.astimezone(UTC) - into).timestamp()
+        # hours of UTC: they have no gap where clocks are put back, be it by half an hour
+        begin = now // 3600.0 * 3600.0
         return begin, begin + 3600.0
     local = datetime.fromtimestamp(now, zone)
     start = datetime(local.year, local.month, local.day)

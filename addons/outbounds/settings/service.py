@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from .clients import ClientLimits, TargetTimes
 from .fields import (
     NOT_EMPTY,
     Address,
@@ -110,6 +111,8 @@ class Service(Strict):
     heads: Heads = Heads()
     dns: Dns = Dns()
     store: Store = Store()
+    clients: ClientLimits = ClientLimits()
+    targets: TargetTimes = TargetTimes()
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Service:
