@@ -110,7 +110,8 @@ adaptive: {start: 5, most: 50, max_wait: 2s, most_pause: 1min, clause: P-robots}
 """)
     folder.write("plans.yaml", "standing: {clause: S-suspend}\nplans:\n"
                                "  - {id: default, limits: [a, b, c]}\n"
-                               "  - {id: large, limits: [], weight: 4, rate_limit_fields: always}\n")
+                               "  - {id: large, limits: [], weight: 4,\n"
+                               "     rate_limit_fields: always}\n")
     policy = folder.load().policy
     month, day = (Calendar(every, "Europe/Vienna") for every in (Every.MONTH, Every.DAY))
     mib = 1024 ** 2
