@@ -32,6 +32,8 @@ class Kind(Enum):
     MISDIRECTED = ("misdirected-request", 421, "Misdirected request", "http_request_error")
     MALFORMED = ("malformed-request", 400, "Malformed request", "http_request_error")
     HEAD_TIMEOUT = ("head-timeout", 408, "Request head took too long", "http_request_error")
+    BODY_TIMEOUT = ("body-timeout", 408, "Request body took too long", "http_request_error")
+    FLOOD = ("flood", 429, "Too much that asks for nothing", "http_request_error")
     HEAD_TOO_LARGE = ("head-too-large", 431, "Request head too large", "http_request_error")
     FAULT = ("internal-fault", 503, "Internal fault", "proxy_internal_error")
     EVIDENCE = ("evidence-unavailable", 503, "Evidence log unavailable", "proxy_internal_error")

@@ -41,6 +41,7 @@ class Exchange:
     bytes_up: int = 0
     bytes_down: int = 0
     objection: str = ""  # why the target's answer is not passed on
+    ending: Verdict | None = None  # why we ended it, if we did
     closest: RateLimit | None = None  # what the answer is to say of the account's limits
     latency: float | None = None  # seconds to the head of the answer
     meter: Meter | None = None  # None: no limit counts its octets

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.account import Account
 from ..core.closed_targets import Closed
@@ -28,6 +29,9 @@ from ..core.hit import Hit, Hits, denials
 from ..core.questions import NoSuchHost
 from ..core.rules import NEVER_LIFTED, Policy
 from ..resolver import Resolver
+
+
+ADDRESSES = 3  # of one name that may each take all the time they have
 
 
 class DialRefused(OSError):
@@ -155,6 +159,8 @@ AddrInfo = list[tuple[Any, ...]]
 class VettedGetaddrinfo:
     """Stands in for `loop.getaddrinfo`. Without a permission it refuses, but for listening."""
 
+    connect_timeout: ClassVar[float] = 10.0  # seconds, for one address
+
     def __init__(self, loop: asyncio.AbstractEventLoop, resolver: Resolver,
                  on_refusal: Callable[[Permission, DialRefused], None]) -> None:
         self._system = loop.getaddrinfo
@@ -195,6 +201,27 @@ class VettedGetaddrinfo:
                                     **options: Any) -> Any:
             if host is not None:  # with `sock` it is connected already
                 permission_for(host, port)
-            return await connect(factory, host, port, **options)
+            # names have as many addresses as their owners like
+            async with _in_time(ADDRESSES * self.connect_timeout):
+                return await connect(factory, host, port, **options)
+
+        connect_one = loop.sock_connect
+
+        async def sock_connect(sock: Any, address: Any) -> None:
+            # for each: left to the kernel, an address that does not answer takes two minutes, and
+            # the next one, which might, does not get its turn
+            async with _in_time(self.connect_timeout):
+                await connect_one(sock, address)
 
         loop.create_connection = create_connection  # type: ignore[assignment, method-assign]
+        loop.sock_connect = sock_connect  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """Raises TimeoutError, which is an OSError, in words that `upstream_errors` knows."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise TimeoutError("connecting timed out") from None

@@ -206,7 +206,8 @@ class Exchanges:
             return
         exchange = client.finish(flow.id)
         if exchange is not None:
-            self._closed(flow, exchange, "success", "")
+            self._closed(flow, exchange, "failure" if client.severed else "success",
+                         client.severed)
 
     def failed(self, flow: http.HTTPFlow, client: ClientConnection) -> None:
         """The `error` hook: the target failed, or the client went away."""
@@ -220,7 +221,9 @@ class Exchanges:
                 self._closed(flow, exchange, "failure",
                              client.severed or "the client ended the exchange")
             return
-        if client.dial_verdict is not None:
+        if exchange.ending is not None:
+            verdict = exchange.ending
+        elif client.dial_verdict is not None:
             verdict, client.dial_verdict = client.dial_verdict, None
         elif exchange.objection:
             verdict = refuse("upstream", Kind.TARGET_PROTOCOL, exchange.objection,
@@ -229,7 +232,8 @@ class Exchanges:
             verdict = verdict_for(flow.error.msg, exchange.host.text,
                                   connected=flow.server_conn.connected)
         assert verdict.kind is not None
-        self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
+        if exchange.ending is None:
+            self._rt.metrics.upstream_errors.labels(verdict.kind.slug).inc()
         if exchange.objection or flow.response is None or flow.response.timestamp_end is None:
             self.answer(flow, verdict, exchange.record.id)
         self._closed(flow, exchange, "failure", verdict.detail,

@@ -26,7 +26,7 @@ from mitmproxy.proxy.layers.modes import Socks5AuthData
 from ..core.request import Credentials
 from ..core.verdict import refuse
 from ..settings import SettingsError
-from . import held_reading
+from . import half_open, held_reading
 from .approvals import not_permitted
 from .clients import ClientConnection
 from .dial import DialRefused
@@ -172,6 +172,7 @@ class Outbounds:
         held_reading.attach(connections.get(client.id), client.id)
         service.clients.add(client.id)
         service.metrics.clients.inc()
+        service.slow_clients.connected(client, connections.get(client.id))
 
     @failing_closed_sync(_nothing)
     def client_disconnected(self, client: connection.Client) -> None:
@@ -179,6 +180,7 @@ class Outbounds:
         release(ctx.master.addons.get("proxyserver").connections, client.id)
         service = self.running_service()
         service.metrics.clients.dec()
+        service.slow_clients.disconnected(client.id)
         state = service.clients.get(client.id)
         service.tunnels.close(state)
         service.exchanges.abandon(state)
@@ -233,8 +235,10 @@ class Outbounds:
         service = self.running_service()
         credentials = Credentials(data.username, data.password)
         data.password = ""
+        half_open.end(data.client_conn.id)  # what we take is not the client's time
         data.valid = await service.tunnels.socks_auth(
             data.client_conn, service.clients.get(data.client_conn.id), credentials)
+        half_open.begin(data.client_conn.id, half_open.SOCKS)
 
     @failing_closed(_nothing)
     async def outbounds_socks(self, data: SocksConnect) -> None:
@@ -245,7 +249,13 @@ class Outbounds:
     async def next_layer(self, nextlayer: layer.NextLayer) -> None:
         service = self.running_service()
         client = service.clients.get(nextlayer.context.client.id)
-        await service.tunnels.contents.next_layer(nextlayer, client)
+        try:
+            await service.tunnels.contents.next_layer(nextlayer, client)
+        except exceptions.AddonHalt:
+            if nextlayer.data_client():
+                half_open.begin(client.id, half_open.HELLO)
+            raise
+        half_open.end(client.id)
 
     @failing_closed(_nothing)
     async def outbounds_tunnel(self, data: TunnelSeen) -> None:
@@ -257,17 +267,28 @@ class Outbounds:
         flow.messages.clear()  # mitmproxy keeps every message of a raw tunnel for its life
 
     @failing_closed_sync(_nothing)
+    def tls_start_client(self, data: tls.TlsData) -> None:
+        half_open.begin(data.conn.id, half_open.TLS)
+
+    @failing_closed_sync(_nothing)
+    def tls_established_client(self, data: tls.TlsData) -> None:
+        half_open.end(data.conn.id)
+
+    @failing_closed_sync(_nothing)
     def tls_start_server(self, data: tls.TlsData) -> None:
+        half_open.begin(data.conn.id, half_open.TARGET_TLS)
         if not data.context.client.tls_established:  # what a client sends before its own handshake
             held_reading.hold(data.context.client.id)
 
     @failing_closed_sync(_nothing)
     def tls_established_server(self, data: tls.TlsData) -> None:
+        half_open.end(data.conn.id)
         if not data.context.client.tls_established:
             held_reading.release(data.context.client.id)
 
     @failing_closed_sync(_nothing)
     def tls_failed_client(self, data: tls.TlsData) -> None:
+        half_open.end(data.conn.id)
         service = self.running_service()
         service.tunnels.tls_failed("client", data.conn, service.clients.get(data.context.client.id))
 
@@ -303,6 +324,7 @@ class Outbounds:
     @failing_closed_sync(_nothing)
     def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
         held_reading.detach(data.server.id)
+        half_open.end(data.server.id)
 
     @failing_closed_sync(_nothing)
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:

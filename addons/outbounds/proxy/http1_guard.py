@@ -33,6 +33,8 @@ LINGER = 2.0  # seconds
 MOST_FORGOTTEN = 1024 * 1024
 # octets of the next requests that are taken in while one is being answered
 MOST_PIPELINED = 128 * 1024
+# RFC 9112 section 2.2 asks for one to be ignored; one now and then would keep a connection for ever
+MOST_EMPTY_LINES = 16
 
 
 @dataclass
@@ -64,6 +66,7 @@ class HeadLimits:
 class GuardedHttp1Server(_http1.Http1Server):
     limits: ClassVar[HeadLimits] = HeadLimits()
     heads_read: int = 0
+    empty_lines: int = 0  # in front of the next head
     forgotten: int = 0  # octets that came after a head that was refused
     holding: bool = False
     clock: tuple[commands.RequestWakeup, int] | None = None  # the wake-up, and for which head
@@ -96,7 +99,10 @@ class GuardedHttp1Server(_http1.Http1Server):
             raise AssertionError(f"Unexpected event: {event}")
         # RFC 9112 section 2.2: ignore empty lines before the request line
         while (head := self.buf.maybe_extract_lines()) == []:
-            pass
+            self.empty_lines += 1
+        if self.empty_lines > MOST_EMPTY_LINES:
+            yield from self.refuse_head(Kind.MALFORMED, "There are only empty lines.")
+            return
         if head is None:
             if len(self.buf) > self.limits.max_bytes:
                 yield from self.refuse_head(
@@ -108,6 +114,7 @@ class GuardedHttp1Server(_http1.Http1Server):
                 yield self.clock[0]
             return
         self.heads_read += 1
+        self.empty_lines = 0
         lines = [bytes(line) for line in head]
         # a WebSocket's URI as aiohttp sends it to a proxy; the handshake is an http request all
         # the same (RFC 6455 section 4.1), and mitmproxy knows no such scheme

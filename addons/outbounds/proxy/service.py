@@ -54,6 +54,7 @@ from .route_fields import RouteFields
 from .runtime import Runtime
 from .sever import sever
 from .sites_tls import sites_context
+from .slow_clients import SlowClients
 from .tunnels import Tunnels
 from .workers.link import Link
 
@@ -87,6 +88,7 @@ class Service:
         self.approvals: Approvals
         self.exchanges: Exchanges
         self.tunnels: Tunnels
+        self.slow_clients: SlowClients
         self.identifier: Identifier
         self.stopping = False
 
@@ -135,6 +137,9 @@ class Service:
         self.approvals = Approvals(self.runtime)
         self.exchanges = Exchanges(self.runtime)
         self.tunnels = Tunnels(self.runtime, self.exchanges)
+        self.slow_clients = SlowClients(
+            self.runtime, self.exchanges, ctx.master.addons.get("proxyserver"),
+            workers=self.link.place.count if self.link is not None else 1)
         metrics.set_policy(settings.policy.version)
         metrics.watch_cache("dns", self.resolver.__len__)
         metrics.watch_cache("robots", lambda: len(gate.robots))
@@ -171,6 +176,7 @@ class Service:
             asyncio.create_task(self.identifier.watch(), name="watch accounts"),
             asyncio.create_task(reloader.watch(), name="watch config"),
             asyncio.create_task(keeper.watch(), name="watch lists"),
+            asyncio.create_task(self.slow_clients.watch(), name="watch slow clients"),
         ]
         if not self.accounts.count() and not settings.identity.htpasswd:
             logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
@@ -224,7 +230,8 @@ class Service:
 
     def _make_identifier(self, settings: Settings, htpasswd: Htpasswd) -> Identifier:
         return make_identifier(settings.identity, self.accounts, htpasswd, self._account_changed,
-                               self.clients.live_accounts)
+                               self.clients.live_accounts,
+                               self.link.place.count if self.link is not None else 1)
 
     def _adopt(self, settings: Settings) -> None:
         """Put settings in force, for every decision from now on. Raises HtpasswdError, before
@@ -237,6 +244,7 @@ class Service:
         if settings.robots != old.robots or settings.service.contact != old.service.contact:
             gate.robots = robots_cache(settings, self._access, sites_context(ctx.options))
         self.resolver.configure(settings.service.dns)
+        self.slow_clients.configure(settings.service.clients, settings.service.targets)
         self._install(settings)
         self.replies = self.runtime.replies = Replies(settings.service.name,
                                                       settings.identity.realm)

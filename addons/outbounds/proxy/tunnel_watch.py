@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.tls import parse_client_hello
 
 from ..core.tunnel_protocols import Opening
 from ..core.verdict import Kind
-from . import held_reading
+from . import half_open, held_reading
 from .first_octets import First, recognise, server_name
 
 PATIENCE = 3.0  # seconds
@@ -126,6 +126,8 @@ class TunnelWatch(layer.Layer):
             return True
         data = bytes(self._client.held)
         first = recognise(data, server_spoke=False)
+        if first in (First.TLS_YET, First.TLS):
+            half_open.begin(self.context.client.id, half_open.HELLO)
         if first is First.TLS_YET:
             return True
         if first is First.TLS:
@@ -140,6 +142,7 @@ class TunnelWatch(layer.Layer):
                     seen.sni = server_name(hello)
             except Exception:  # whatever the parser stumbles over, nobody knows the server's name
                 seen.flaw = Kind.MALFORMED
+            half_open.end(self.context.client.id)
             if (seen.sni or seen.flaw) and not (yield from self._ask(seen)):
                 return False
         self._maybe_hello = False
