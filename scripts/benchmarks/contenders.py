@@ -75,10 +75,11 @@ def _enforced(*more: str, bcrypt: bool = False) -> Callable[[Site, Path, int], l
     return command
 
 
-def _served(*, bcrypt: bool = False) -> Callable[[Site, Path, int], list[str]]:
+def served(*more: str, bcrypt: bool = False) -> Callable[[Site, Path, int], list[str]]:
+    """`outbounds serve`, with `more` arguments."""
     def command(site: Site, folder: Path, port: int) -> list[str]:
         config = _copy(site.bcrypt_config if bcrypt else site.config, folder)
-        return [_OUTBOUNDS, "serve", "--config", str(config), "--port", str(port)]
+        return [_OUTBOUNDS, "serve", "--config", str(config), "--port", str(port), *more]
     return command
 
 
@@ -102,11 +103,11 @@ SQUID = "squid, no ACLs"
 CONTENDERS = (
     Contender(STOCK, _mitmdump(), False),
     Contender(ADDON, _enforced(), True),
-    Contender(SERVE, _served(), True),
+    Contender(SERVE, served(), True),
     Contender(QUIET_STOCK, _mitmdump("-q"), False),
     Contender(QUIET_ADDON, _enforced("-q"), True),
     Contender(STOCK_BCRYPT, _stock_bcrypt, False, connections=1),
     Contender(ADDON_BCRYPT, _enforced(bcrypt=True), True),
-    Contender(SERVE_BCRYPT, _served(bcrypt=True), True),
+    Contender(SERVE_BCRYPT, served(bcrypt=True), True),
     Contender(SQUID, _squid, False),
 )

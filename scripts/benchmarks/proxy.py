@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from . import connections, decision
+from . import connections, decision, workers
 from .client import Client
 from .contenders import (
     ADDON,
@@ -62,7 +62,8 @@ def run(quick: bool) -> Report:
         for of, to, _ in RATIOS:
             report.missing[f"{of} ÷ {to}"] = str(missing)
     report.rows += decision.rows(turns=2 if quick else 7)
-    report.method = f"{report.method}\n{connections.METHOD}\n{decision.METHOD}".strip()
+    report.method = "\n".join((report.method, connections.METHOD, workers.METHOD,
+                               decision.METHOD)).strip()
     return report
 
 
@@ -92,6 +93,8 @@ def _traffic(report: Report, seconds: int, turns: int) -> None:
                     shutil.rmtree(here)
             connections.measure(report, site, client, folder, core=core, other_core=other,
                                 seconds=seconds, turns=turns)
+            workers.measure(report, site, client, folder, core=core, other_core=other,
+                            seconds=seconds, turns=turns)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report.method = METHOD.format(seconds=seconds, connections=CONNECTIONS, core=core, other=other,

@@ -36,7 +36,7 @@ def take_turn(contender: Contender, site: Site, client: Client, folder: Path, *,
     # cwd: what a contender writes beside itself must not end up in the clone
     with Running(contender.command(site, folder, port), core, log=log, folder=folder) as proxy:
         proxy.wait_for_port(port)
-        wait_for(lambda: _first_reply_is_good(client, port), f"a reply from {contender.name}")
+        wait_for(lambda: first_reply_is_good(client, port), f"a reply from {contender.name}")
         helpers = children(proxy.pid)  # the collector: with the first reply it is there
         for helper in helpers:
             move(helper, other_core)
@@ -47,7 +47,7 @@ def take_turn(contender: Contender, site: Site, client: Client, folder: Path, *,
         memory = resident(proxy.pid)
         alone = client.run(port, max(1, seconds // 2), 1)
     loads += [load, alone]
-    records = _records(folder)
+    records = records_in(folder)
     if any(each.failed or each.broken for each in loads):
         raise RuntimeError(f"{contender.name}: not every reply was good: {loads}\n"
                            f"{log.read_text('utf-8', 'replace')[-2000:]}")
@@ -58,7 +58,7 @@ def take_turn(contender: Contender, site: Site, client: Client, folder: Path, *,
     return Turn(load, alone, cpu, collector, memory, records)
 
 
-def _first_reply_is_good(client: Client, port: int) -> bool:
+def first_reply_is_good(client: Client, port: int) -> bool:
     """It waits for the password check and the robots.txt; before the collector is up it is 503."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", client.url, headers={"Proxy-Authorization": client.authorization})
@@ -72,7 +72,7 @@ def _sum(pids: list[int]) -> float:
     return sum(usage(pid).both for pid in pids)
 
 
-def _records(folder: Path) -> tuple[int, int]:
+def records_in(folder: Path) -> tuple[int, int]:
     """Openings and closings of requests; read from the log itself, without our own reader."""
     opened = closed = 0
     for segment in folder.glob("config/var/evidence/**/*.jsonl"):
