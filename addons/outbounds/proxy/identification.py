@@ -22,15 +22,18 @@ def htpasswd_of(settings: Identity) -> Htpasswd:
 def make_identifier(
     settings: Identity, accounts: AccountsFile, htpasswd: Htpasswd,
     on_change: Callable[[Account | None, str], None], live: Callable[[], Iterable[str]],
+    workers: int = 1,
 ) -> Identifier:
+    """Of several workers each counts failures for itself, and so allows its share of them."""
     return Identifier(
         [accounts, htpasswd],
-        limits=AttemptLimits(at_once(settings.failures.per_source),
-                             at_once(settings.failures.per_name)),
+        limits=AttemptLimits(at_once(settings.failures.per_source, workers),
+                             at_once(settings.failures.per_name, workers)),
         networks=NetworkUse(settings.networks.identify, settings.networks.restrict),
         cache_seconds=settings.cache, on_change=on_change, live=live)
 
 
-def at_once(rate: Rate) -> FailureRate:
-    """30/min: thirty failures may come at once, then one every two seconds."""
-    return FailureRate(rate.count, rate.window / rate.count)
+def at_once(rate: Rate, workers: int = 1) -> FailureRate:
+    """30/min: thirty failures may come at once, then one every two seconds; over all workers, but
+    at least one at once in each."""
+    return FailureRate(max(1, rate.count // workers), workers * rate.window / rate.count)
