@@ -95,7 +95,7 @@ async def test_it_knows_how_many_share(shared_server: Server,
     name = namespace()
     async with connected(shared_server.url, name) as one, \
             connected(shared_server.url, name), connected(shared_server.url, name):
-        await until(lambda: one._session.instances == 3)
+        await until(lambda: one._session.traffic.instances == 3)
 
 
 async def until(condition: Any, seconds: float = 20.0) -> None:

@@ -137,8 +137,8 @@ class Take(Call):
             self.outcome.set_result(None)
 
     def _exceeded(self, reply: list[int]) -> Exceeded:
-        worst, paceable = 2, True
-        for at in range(2, len(reply), 4):
+        worst, paceable = 3, True
+        for at in range(3, len(reply), 4):
             limit, wait = self.charges[reply[at] - 1].limit, reply[at + 1]
             paceable = paceable and limit.over is Over.PACE and wait / US <= limit.max_wait
             if wait > reply[worst + 1]:
@@ -151,12 +151,12 @@ class Take(Call):
     def _closest(self, reply: list[int]) -> RateLimit | None:
         found: tuple[float, Limit, int, int] | None = None
         for at, charge in enumerate(self.charges):
-            limit, left = charge.limit, reply[2 + 2 * at]
+            limit, left = charge.limit, reply[3 + 2 * at]
             # a burst of 0 is a gate that is open or shut: none of it can remain
             if limit.burst > 0 or limit.calendar is not None or limit.unit.held:
                 share = left / limit.count
                 if found is None or share < found[0]:
-                    found = share, limit, left, reply[3 + 2 * at]
+                    found = share, limit, left, reply[4 + 2 * at]
         return self.language.state(*found[1:]) if found else None
 
 

@@ -94,8 +94,9 @@ end
 --   [kind, cost, need, a, b, marker, life]: of a RATE a is µs for one, b the burst; of a QUOTA the
 --   count and the period's end; of HELD the count. `marker` is the index of its key or 0, `life`
 --   µs for how long a visit is remembered; with a QUOTA, it is to the end of the period.
--- Returns {now, TAKEN, remaining, reset, …} (the states if `report`), {now, EXCEEDED, index, wait,
--- remaining, reset, …} for each that is over its edge (wait -1: nobody knows). {now, UNKNOWN}: the
+-- Returns {now, TAKEN, instances, remaining, reset, …} (the states if `report`), {now, EXCEEDED,
+-- instances, index, wait, remaining, reset, …} for each that is over its edge (wait -1: nobody
+-- knows), `instances` being how many are alive. {now, UNKNOWN}: the
 -- instance has no heartbeat; {now, STALE}: a period is over. Neither has charged anything. So what
 -- was sent before an outage, and is read only after it, is void: its sender has a new name by then.
 local function take(keys, args)
@@ -104,11 +105,12 @@ local function take(keys, args)
   local report, charges = ask[1], ask[2]
   local beats = keys[1]
   if not alive(beats, instance, now) then return {now, UNKNOWN} end
-  if #charges == 0 then return {now, TAKEN} end
+  local living = redis.call('ZCARD', beats)
+  if #charges == 0 then return {now, TAKEN, living} end
   if #keys > MOST then return redis.error_reply('LIMIT too many charges in one call') end
   local values = redis.call('MGET', unpack(keys, 2))
   local level, changed = {}, {}   -- by key: the same limit may be charged twice in one request
-  local over, states = {now, EXCEEDED}, {now, TAKEN}
+  local over, states = {now, EXCEEDED, living}, {now, TAKEN, living}
   for i, charge in ipairs(charges) do
     local kind, cost, need, a, b, marker = unpack(charge, 1, 6)
     local key, wait = keys[i + 1], nil
@@ -147,7 +149,7 @@ local function take(keys, args)
       end
     end
   end
-  if #over > 2 then return over end
+  if #over > 3 then return over end
   local written = {}
   for _, i in ipairs(changed) do
     local kind, cost, b, key = charges[i][1], charges[i][2], charges[i][5], keys[i + 1]

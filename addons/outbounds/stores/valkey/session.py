@@ -43,7 +43,6 @@ class Session:
         self._prefix = name
         self._register, self._renew, self._clock, self._on_away = register, renew, clock, on_away
         self.traffic = Traffic(timeout, clock, self._end, self._forgotten)
-        self.instances = 1
         self.up = self.joined = False
         self._link: Link | None = None
         self._away_since: float | None = None
@@ -94,7 +93,7 @@ class Session:
         traffic.name = name  # before it is known there: an attempt that is cut off may have told it
         reply = await beat(link, self._language.function, self._language.keys.beats, name, former)
         self._clock(reply[0])
-        self.instances = max(1, reply[1])
+        self.traffic.instances = max(1, reply[1])
         # from here to the last line nothing else runs: what is held is told as it is now, and
         # every change from now on is posted after it
         traffic.without_held()
@@ -187,7 +186,7 @@ class Session:
             return
         if type(reply) is list:
             self._clock(reply[0])
-            self.instances = max(1, reply[1])
+            self.traffic.instances = max(1, reply[1])
             if reply[2]:
                 return
         self.traffic.hold_back()  # it had forgotten us, and what we held

@@ -114,7 +114,7 @@ class ValkeyStore:
             if away is Away.CLOSED:
                 return _unavailable(charge)
             (local if away is Away.LOCAL else unenforced).append(charge)
-        among = self._session.instances
+        among = self._session.traffic.instances
         outcome = self._local.take_now(tuple(shared(each, among) for each in local), report)
         if isinstance(outcome, Exceeded):
             # it is the limit that is told of, not our share of it
@@ -141,7 +141,7 @@ class ValkeyStore:
         for charge in charges:
             if charge.limit.away is Away.CLOSED:
                 return _unavailable(charge)
-        here = tuple(shared(charge, session.instances) for charge in charges
+        here = tuple(shared(charge, session.traffic.instances) for charge in charges
                      if charge.limit.away is Away.LOCAL)
         for charge in charges:
             self._owe(charge)
@@ -161,7 +161,8 @@ class ValkeyStore:
                 if charge.limit.unit is not Unit.HOSTS:  # to ask for it again is free
                     self._post(GIVE, charge, charge.cost)
             return
-        self._local.give_back(tuple(shared(each, self._session.instances) for each in rest))
+        among = self._session.traffic.instances
+        self._local.give_back(tuple(shared(each, among) for each in rest))
         for charge in rest:
             self._owe(charge, -1)
 

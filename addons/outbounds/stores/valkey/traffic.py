@@ -23,13 +23,15 @@ TRIES = 3   # how often a call that was not run is sent
 class Traffic:
     """`timeout` seconds bounds a decision. `clock` is told the server's time in µs with each
     answer, `give_up` why the server is of no use, and `forgotten` is called when it has lost the
-    function or our name, once nothing is under way any more; `go_on` ends the pause then."""
+    function or our name, once nothing is under way any more; `go_on` ends the pause then.
+    `instances`: how many processes share, as the server last said."""
 
     def __init__(self, timeout: float, clock: Callable[[int], None],
                  give_up: Callable[[str], None], forgotten: Callable[[], None]) -> None:
         self._timeout, self._clock = timeout, clock
         self._give_up, self._forgotten = give_up, forgotten
         self.name = b""
+        self.instances = 1
         self.faults = 0
         self._link: Link | None = None
         self._queue: list[Call] = []
@@ -107,8 +109,10 @@ class Traffic:
             if reply[1] == UNKNOWN or reply[1] == STALE:
                 self._not_run(call, reply[1] == UNKNOWN)
             else:
-                if type(call) is Take and not call.outcome.done():
-                    self._misses = 0
+                if type(call) is Take:
+                    self.instances = reply[2]
+                    if not call.outcome.done():
+                        self._misses = 0
                 call.answered(reply)
         elif is_missing(reply):
             self._not_run(call, True)
