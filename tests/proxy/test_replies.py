@@ -56,6 +56,8 @@ CONTRACT = [
     (Kind.MISDIRECTED, 421, "Misdirected Request", "http_request_error"),
     (Kind.MALFORMED, 400, "Bad Request", "http_request_error"),
     (Kind.HEAD_TIMEOUT, 408, "Request Timeout", "http_request_error"),
+    (Kind.BODY_TIMEOUT, 408, "Request Timeout", "http_request_error"),
+    (Kind.FLOOD, 429, "Too Many Requests", "http_request_error"),
     (Kind.HEAD_TOO_LARGE, 431, "Request Header Fields Too Large", "http_request_error"),
     (Kind.FAULT, 503, "Service Unavailable", "proxy_internal_error"),
     (Kind.EVIDENCE, 503, "Service Unavailable", "proxy_internal_error"),
