@@ -140,14 +140,17 @@ class Health:
             # it may still lengthen a pause: the target says how long, whenever it was asked
             if distress and retry_after and now < self.paused_until:
                 self.paused_until = max(self.paused_until, now + self._capped(retry_after))
+                self.since = self.paused_until
             return ""
         if self._probes is not None:
             return self._probed(now, distress, retry_after)
         self._row = self._row + 1 if distress else 0
         wary = now < max(self._wary_until, self._disregarded_until)
-        if distress and retry_after and self._row >= (FEW if wary else 1):
-            return self.pause(now, self._capped(retry_after),
-                              f"it answered {status} and asked for a pause")
+        if distress and retry_after:
+            if self._row >= (FEW if wary else 1):
+                return self.pause(now, self._capped(retry_after),
+                                  f"it answered {status} and asked for a pause")
+            self._wary_until = now + DISREGARD  # it has not stopped
         if now - self._round > ROUND:
             self._new_round(now)
         self._replies += 1
