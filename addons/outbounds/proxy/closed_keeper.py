@@ -95,5 +95,6 @@ class ClosedKeeper:
         closed = [each for target, each in new.items() if old.get(target) != each]
         opened = [each for target, each in old.items() if target not in new]
         if closed or opened:
-            self.current = ClosedTargets(new.values())
-            self._follow(self.current, closed, opened)
+            targets = ClosedTargets(new.values())
+            self._follow(targets, closed, opened)
+            self.current = targets  # not before: what failed in between is followed again

@@ -109,10 +109,7 @@ class ControlSocket:
         assert task is not None
         self._answering.add(task)
         try:
-            if len(self._answering) > MAX_AT_ONCE:
-                answer = failure("too many questions at once; ask again")
-            else:
-                answer = await self._answer(reader, writer.get_extra_info("socket"))
+            answer = await self._answer(reader, writer.get_extra_info("socket"))
             async with asyncio.timeout(TIMEOUT):
                 writer.write(answer)
                 await writer.drain()
@@ -133,6 +130,8 @@ class ControlSocket:
             return failure(f"not one JSON object on a line of at most {MAX_LINE} bytes")
         if not isinstance(request, dict) or not isinstance(request.get("command"), str):
             return failure('not a request; send an object such as {"command": "limits-top"}')
+        if len(self._answering) > MAX_AT_ONCE:
+            return failure("too many questions at once; ask again")
         handler = self._handlers.get(request["command"])
         if handler is None:
             return failure(f"there is no command {request['command'][:64]!r}; there are: "

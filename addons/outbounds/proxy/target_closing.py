@@ -34,9 +34,8 @@ class TargetClosing:
         gate.policy = replace(gate.policy, closed=targets)  # first: nothing new begins from here
         ended = self._sever(gate.policy) if closed else {}
         for each in closed:
-            logger.warning("%s is closed with everything below it, by %s: %s (%d connections were "
-                           "ended.)", each.target, each.by or "somebody", each.reason,
-                           ended.get(each.target, 0))
+            logger.warning("%s was closed by %s (connections ended: %d): %s", each.target,
+                           each.by or "somebody", ended.get(each.target, 0), each.reason)
             self._record("target-close", each, each.reason)
         for each in opened:
             logger.warning("%s is open again.", each.target)
@@ -93,6 +92,12 @@ class TargetClosing:
     def _record(self, action: str, what: Closed, reason: str) -> None:
         if not self._records:
             return
+        try:
+            self._post(action, what, reason)
+        except Exception as fault:  # closed it is, and the next one must be
+            self._rt.fault("target-closing", fault)
+
+    def _post(self, action: str, what: Closed, reason: str) -> None:
         address = parse_host(what.target).address
         since = timestamp(int(what.since * 1e9))
         known: dict[str, Any] = dict(self._rt.gate.policy.versions)

@@ -13,7 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..core.case import Case
 from ..core.heavy_hitters import HeavyHitters
+from ..core.verdict import Kind
 
 MINUTE = 60.0  # seconds
 KEPT = 61  # minutes: an hour, and the one that has begun
@@ -50,6 +52,15 @@ class Throttling:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._minutes: deque[_Minute] = deque([_Minute(0)], maxlen=KEPT)
+
+    def note(self, case: Case) -> None:
+        """A decided case; nothing to note if no limit had anything against it."""
+        verdict = case.verdict
+        account_id = case.account.id if case.account is not None else ""
+        if verdict.kind is Kind.LIMIT:
+            self.note_refused(account_id, case.request.host.text, verdict.rule)
+        elif verdict.wait > 0:
+            self.note_paced(account_id, case.request.host.text, verdict.rule, verdict.wait)
 
     def note_refused(self, account_id: str, host: str, rule: str) -> None:
         """A request that a limit refused. "" is nobody: that kind is left out."""
