@@ -15,8 +15,8 @@ breaks, and the breaker opens: from then on decisions are made at once, each lim
 while one task tries to come back (50 ms, doubling, to 1 s). It closes when three probes in a row,
 through the function that decides, have each been answered within `timeout`.
 
-**What an outage may cost.** n processes that share (as last heard from the server) enforce, where
-`away` is local, 1/n of each limit, and at least 1 of its burst, quota or number:
+**What an outage may cost.** n processes that share (the server says how many with each decision)
+enforce, where `away` is local, 1/n of each limit, and at least 1 of its burst, quota or number:
 - A rate with burst b: beyond what it allows, at most max(b, n) when the server goes away, and at
   most b when it is back, having seen none of what came in between.
 - A quota per calendar period: at most max(quota, n) more in each period, however many outages it
