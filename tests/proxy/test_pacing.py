@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outbounds.core.limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
 from outbounds.core.questions import Take
@@ -389,3 +391,51 @@ def test_a_store_that_fails_fails_the_request_and_not_the_line() -> None:
             await unlucky
         assert isinstance(await lucky, Taken)
     staged(scene)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(
+    st.sampled_from("abc"), st.floats(0.0, 2.0), st.sampled_from(["rate", "held", "both"]),
+    st.sampled_from(["stays", "stays", "leaves", "is cancelled"]), st.floats(0.0, 3.0)),
+    max_size=25), st.booleans())
+def test_whatever_happens_everybody_is_answered_in_time_and_nothing_is_lost(
+        people: list[tuple[str, float, str, str, float]], elsewhere: bool) -> None:
+    """Each comes after the one before, wants one of three things, stays or not, and gives back
+    what it held after a while. At the end nobody waits and nothing is held."""
+    wants = {"rate": (rate(count=2, wait=3.0),), "held": (ceiling(2, wait=3.0),),
+             "both": (rate(count=2, wait=3.0), ceiling(2, wait=3.0))}
+
+    async def scene(stage: Stage) -> None:
+        held = 0
+
+        async def one(account: str, what: str, how: str, seconds: float) -> None:
+            nonlocal held
+            question, started = take(*wants[what], account=account), clock()
+            gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            asking = stage.ask(question, gone)
+            if how != "stays":
+                await asyncio.sleep(seconds / 3)
+                asking.cancel() if how == "is cancelled" else gone.set_result(None)
+            try:
+                outcome = await asking
+            except asyncio.CancelledError:
+                return
+            assert clock() - started <= 3.0 + EXACT + 3 * Elsewhere.delay
+            if isinstance(outcome, Taken):
+                if what != "rate":
+                    held += 1
+                    assert held <= 2
+                    await asyncio.sleep(seconds)
+                    held -= 1
+                stage.pacer.release(question.charges)
+
+        async with asyncio.TaskGroup() as group:
+            for account, after, what, how, seconds in people:
+                await asyncio.sleep(after)
+                group.create_task(one(account, what, how, seconds))
+        stage.tasks.clear()
+        await asyncio.sleep(1.0)
+        assert isinstance(await stage.pacer.take(take(ceiling(2))), Taken)
+        assert isinstance(await stage.pacer.take(take(ceiling(2))), Taken)
+        assert isinstance(await stage.pacer.take(take(ceiling(2), patient=False)), Exceeded)
+    staged(scene, Elsewhere if elsewhere else MemoryStore)

@@ -35,13 +35,14 @@ class Turns:
         self._over = over
         self.lines: dict[LineKey, Line] = {}
         self._held: Counter[str] = Counter()  # by account
+        self._total = 0
         self._deadlines = Deadlines(clock, self._expire)
         self._asking: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def __len__(self) -> int:
         """Requests that are held."""
-        return self._held.total()
+        return self._total
 
     def line_before(self, charges: Charges, turned: Iterable[LineKey] = ()) -> Line | None:
         """A line that a request with these charges has to stand in first, if there is one."""
@@ -62,7 +63,7 @@ class Turns:
     def has_room(self, question: Take) -> bool:
         terms = self._terms()
         return (not self._closed and self._held[question.account] < terms.per_account
-                and len(self) < terms.total)
+                and self._total < terms.total)
 
     def turned_away(self, line: Line, question: Take, now: float) -> Exceeded | None:
         """A refusal where there is no room to wait, or it would be for nothing."""
@@ -76,6 +77,7 @@ class Turns:
         question = waiter.question
         if waiter.line is None:
             self._held[question.account] += 1
+            self._total += 1
         line.queue.add(waiter, question.account, question.weight, first=line.key in waiter.turned)
         waiter.line = line
         waiter.deadline = waiter.since + line.limit.max_wait
@@ -206,6 +208,7 @@ class Turns:
         waiter.line = None
         line.queue.remove(waiter)
         self._held[account] -= 1
+        self._total -= 1
         if not self._held[account]:
             del self._held[account]
         self.drop_if_empty(line)
