@@ -95,8 +95,8 @@ def test_served_though_no_longer_the_head() -> None:
     assert drain(queue) == ["c1", "b2"]
 
 
-@pytest.mark.parametrize("weight", [0, -1])
-def test_a_weight_below_one_is_a_mistake(weight: int) -> None:
+@pytest.mark.parametrize("weight", [0, -1, 2**40 + 1])
+def test_a_weight_without_meaning_is_a_mistake(weight: int) -> None:
     with pytest.raises(ValueError, match="must be 1 or more"):
         FairQueue[str]().add("a1", "a", weight)
 

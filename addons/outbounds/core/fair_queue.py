@@ -21,8 +21,11 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
-from math import floor
 from sys import maxsize
+
+# Virtual time in whole numbers: sums of a third do not come out even, and the place in line that is
+# told would be another than the one that is had.
+_TURN = 2**40
 
 # entries of the heap beyond twice those that counted last: then those that say nothing are dropped
 _SPARE = 64
@@ -36,7 +39,7 @@ class _Lane[T]:
     def __init__(self, account: str) -> None:
         self.account = account
         self.waiting: OrderedDict[T, int] = OrderedDict()
-        self.start = 0.0
+        self.start = 0
         self.ticket = -1  # of the one entry in the heap that counts
 
 
@@ -46,8 +49,8 @@ class FairQueue[T: Hashable]:
     def __init__(self) -> None:
         self._lanes: dict[str, _Lane[T]] = {}
         self._lane_of: dict[T, _Lane[T]] = {}
-        self._order: list[tuple[float, int, _Lane[T]]] = []  # tickets differ: lanes do not compare
-        self._virtual = 0.0
+        self._order: list[tuple[int, int, _Lane[T]]] = []  # tickets differ: lanes do not compare
+        self._virtual = 0
         self._tickets = count()
         self._compact_at = _SPARE
 
@@ -64,13 +67,14 @@ class FairQueue[T: Hashable]:
     def add(self, waiter: T, account: str, weight: int = 1, *, first: bool = False) -> None:
         """Put a waiter behind the others of its account, or before them if it waited here before.
 
-        `weight` 1 or more: turns it has for one of an account of weight 1. Raises ValueError for
-        a waiter that is here already, and for a weight below 1.
+        `weight` 1 to 2**40: turns it has for one of an account of weight 1. Raises ValueError
+        for a waiter that is here already, and for any other weight.
         """
         if waiter in self._lane_of:
             raise ValueError(f"{waiter!r} is in the queue already")
-        if weight < 1:
-            raise ValueError(f"the weight of {account!r} is {weight}; it must be 1 or more")
+        if not 1 <= weight <= _TURN:
+            raise ValueError(f"the weight of {account!r} is {weight}; it must be 1 or more, and no "
+                             f"more than {_TURN}")
         lane = self._lanes.get(account)
         if lane is None:
             lane = self._lanes[account] = _Lane(account)
@@ -104,7 +108,7 @@ class FairQueue[T: Hashable]:
         lane = self._lane_of.pop(waiter)
         weight = lane.waiting.pop(waiter)
         self._virtual = max(self._virtual, lane.start)
-        lane.start += 1.0 / weight
+        lane.start += _TURN // weight
         self._place(lane)
         self._tidy()
 
@@ -125,13 +129,13 @@ class FairQueue[T: Hashable]:
         found = 0
         if mine is not None:
             found = len(mine.waiting)
-            start += sum(1.0 / each for each in mine.waiting.values())
+            start += sum(_TURN // each for each in mine.waiting.values())
         for lane in self._lanes.values():
             if found >= most:
                 return most
             if lane is not mine and lane.waiting and lane.start <= start:
                 theirs = next(iter(lane.waiting.values()))
-                found += min(len(lane.waiting), floor((start - lane.start) * theirs) + 1)
+                found += min(len(lane.waiting), (start - lane.start) // (_TURN // theirs) + 1)
         return min(found, most)
 
     def _place(self, lane: _Lane[T]) -> None:
@@ -144,7 +148,7 @@ class FairQueue[T: Hashable]:
         if not self._lane_of:
             self._lanes.clear()
             self._order.clear()
-            self._virtual = 0.0
+            self._virtual = 0
         elif len(self._order) > self._compact_at:
             self._order = [entry for entry in self._order if entry[1] == entry[2].ticket and (
                 entry[2].waiting or entry[0] > self._virtual)]
