@@ -305,6 +305,9 @@ def test_a_worker_that_is_killed_is_replaced(config: Path, origin: Origin) -> No
         of_each(proxy, url)
         killed, other = proxy.pids()
         before = proxy.metrics()[counted]
+        # what is read at a start only: the successor listens where its supervisor does
+        edit_yaml(config / "outbounds.yaml", lambda data: data["listen"].insert(
+            0, {"mode": "http", "host": "127.0.0.1", "port": free_port()}))
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: not alive(killed))
         pid, answer = ask(proxy, url)  # its socket is gone, and so are no connections

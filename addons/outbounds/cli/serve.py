@@ -45,10 +45,10 @@ def _place(_: click.Context, param: click.Parameter, value: str | None) -> Place
 @click.option("--verbose", is_flag=True, help="Log connections, too.")
 # how the supervisor of several workers starts each of them
 @click.option("--worker", "place", callback=_place, hidden=True)
-@click.option("--listen-port", "ports", type=int, multiple=True, hidden=True)
+@click.option("--listen", "places", multiple=True, hidden=True)
 @click.option("--limits-table", "table", type=int, default=-1, hidden=True)
 def serve(config_dir: Path, port: int | None, workers: int, options: tuple[str, ...],
-          verbose: bool, place: Place | None, ports: tuple[int, ...], table: int) -> None:
+          verbose: bool, place: Place | None, places: tuple[str, ...], table: int) -> None:
     """Run the proxy until SIGTERM or Ctrl-C.
 
     What is under way may then finish, for 10 seconds; a second signal ends it at once.
@@ -59,7 +59,7 @@ def serve(config_dir: Path, port: int | None, workers: int, options: tuple[str, 
     set_up_logging(verbose, place)
     try:
         if place is not None:
-            code = _work(config_dir, place, ports, table, options)
+            code = _work(config_dir, place, places, table, options)
         else:
             found = Prerequisites.load(config_dir)
             if not found.settings.identity.htpasswd:
@@ -84,7 +84,7 @@ def _alone(found: Prerequisites, listeners: Sequence[Listen], options: tuple[str
     return asyncio.run(run(service, listeners, set_options=options))
 
 
-def _work(config_dir: Path, place: Place, ports: tuple[int, ...], table: int,
+def _work(config_dir: Path, place: Place, places: tuple[str, ...], table: int,
           options: tuple[str, ...]) -> int:
     """One of several workers: standard input is the way to the supervisor."""
     from ..proxy.launcher import run
@@ -96,10 +96,14 @@ def _work(config_dir: Path, place: Place, ports: tuple[int, ...], table: int,
     except OSError:
         raise click.UsageError("--worker is for the supervisor; use --workers N") from None
     service = Service.load(config_dir, Link(place, end, table))
-    # as it was when the supervisor read it; the file may have been changed since
-    listeners = [each.model_copy(update={"port": port})
-                 for each, port in zip(service.settings.service.listen, ports, strict=True)]
-    return asyncio.run(run(service, listeners, set_options=options))
+    # not those of the file: it may have been changed since the supervisor took the ports
+    return asyncio.run(run(service, [_listener(each) for each in places], set_options=options))
+
+
+def _listener(text: str) -> Listen:
+    mode, _, place = text.partition("@")
+    host, _, port = place.rpartition(":")
+    return Listen.model_validate({"mode": mode, "host": host, "port": int(port)})
 
 
 def _supervise(found: Prerequisites, workers: int, listeners: Sequence[Listen],
@@ -111,7 +115,8 @@ def _supervise(found: Prerequisites, workers: int, listeners: Sequence[Listen],
 
     def words(place: Place, listeners: Sequence[Listen], table: int) -> list[str]:
         return ["serve", "--config", str(settings.folder), "--worker", str(place),
-                *(f"--listen-port={each.port}" for each in listeners), f"--limits-table={table}",
+                *(f"--listen={each.mode}@{each.host}:{each.port}" for each in listeners),
+                f"--limits-table={table}",
                 *(f"--set={each}" for each in options), *(["--verbose"] if verbose else [])]
 
     async def supervise() -> int:

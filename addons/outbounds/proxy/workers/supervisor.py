@@ -52,8 +52,7 @@ class Supervisor(Collector):
         self._settings = settings
         self._ports = Ports(listeners)
         self._pages = Pages()
-        self._stop = asyncio.Event()
-        self._failed = asyncio.Event()
+        self._over = asyncio.Event()  # a signal came, or no worker can be started any more
         self._status = 0
         try:
             self._table = WorkersTable(settings.service)
@@ -86,7 +85,7 @@ class Supervisor(Collector):
                 logger.info("%d workers serve on %s; metrics on http://%s:%d/metrics.",
                             len(self._workers), self._where(), page.host, page.port)
                 tasks.append(asyncio.create_task(self._watch(), name="watch workers"))
-                await self._first(self._stop.wait(), self._failed.wait())
+                await self._over.wait()
         finally:
             await self._stop_workers(tasks)
             if collector is not None:
@@ -118,22 +117,13 @@ class Supervisor(Collector):
                 return False
             for worker in self._workers:
                 worker.kill_if_silent()
-            if self._stop.is_set():
+            if self._over.is_set():
                 return False
             await asyncio.sleep(0.02)
         return True
 
     def _where(self) -> str:
         return ", ".join(f"{each.host}:{each.port}" for each in self._ports.listeners)
-
-    @staticmethod
-    async def _first(*waits: object) -> None:
-        pending = [asyncio.ensure_future(each) for each in waits]  # type: ignore[call-overload]
-        try:
-            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in pending:
-                each.cancel()
 
     # --- while running --------------------------------------------------------------------------
 
@@ -144,7 +134,7 @@ class Supervisor(Collector):
         if all(each.failed_starts >= MOST_FAILED for each in self._workers):
             logger.critical("No worker can be started any more; giving up.")
             self._status = 1
-            self._failed.set()
+            self._over.set()
 
     async def _watch(self) -> None:
         """Until cancelled: notice those that hang, and keep what each has counted."""
@@ -180,10 +170,10 @@ class Supervisor(Collector):
 
     def _asked_to_stop(self) -> None:
         """The first time, the workers drain. The second time, they stop at once."""
-        if self._stop.is_set():
+        if self._over.is_set():
             for worker in self._workers:
                 worker.signal(signal.SIGTERM)
-        self._stop.set()
+        self._over.set()
 
     async def _stop_workers(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         for worker in self._workers:
