@@ -33,8 +33,8 @@ LIMITS = {  # plan: its limits, each of them (unit, per, …)
     "tunnels": [{"unit": "tunnels", "per": "account", "max": 2}],
     "paced": [{"unit": "requests", "per": "account", "rate": "5/s", "burst": 1, "over": "pace",
                "max_wait": "0.7s", "clause": "P-impair"}],
-    "slow": [{"unit": "requests", "per": "account", "rate": "30/min", "burst": 1, "over": "pace",
-              "max_wait": "5s", "clause": "P-impair"}],
+    "slow": [{"unit": "requests", "per": "account", "rate": "10/min", "burst": 1, "over": "pace",
+              "max_wait": "10s", "clause": "P-impair"}],
     "both": [{"unit": "requests", "per": "account", "rate": "1/h", "burst": 4, "over": "refuse"},
              {"unit": "requests", "per": "account+host", "rate": "1/h", "burst": 1,
               "over": "refuse"}],
@@ -268,7 +268,7 @@ def test_paced_requests_arrive_spaced(stage: Stage, account: Make) -> None:
         destination_domain=host, outbounds_verdict="pace"))
     assert len(waits) == 3
     for wait, due in zip(waits, (0.2, 0.4, 0.6), strict=True):
-        assert due - 0.1 < wait <= due
+        assert due - 0.1 < wait < due + 0.1  # as long as it was really held
 
 
 def test_a_suspension_reaches_a_request_that_waits(stage: Stage, account: Make) -> None:
@@ -277,7 +277,7 @@ def test_a_suspension_reaches_a_request_that_waits(stage: Stage, account: Make) 
     stage.clear()
     with stage.dialogue() as dialogue:
         dialogue.send("GET", stage.url("/", host), [basic(name)])
-        wait_until(lambda: stage.proxy.pairs(destination_domain=host, outbounds_verdict="pace"))
+        wait_until(lambda: stage.proxy.metrics()["outbounds_waiting_requests"] == 1)
         stage.command("accounts", "suspend", name, "--reason", "enough")
         answer = dialogue.answer()
     assert answer.status == 403

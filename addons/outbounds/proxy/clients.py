@@ -43,6 +43,7 @@ class Exchange:
     objection: str = ""  # why the target's answer is not passed on
     ending: Verdict | None = None  # why we ended it, if we did
     closest: RateLimit | None = None  # what the answer is to say of the account's limits
+    began: float = 0.0  # as the target's health has it
     latency: float | None = None  # seconds to the head of the answer
     meter: Meter | None = None  # None: no limit counts its octets
     noted: dict[str, Any] = field(default_factory=dict)  # attributes of its closing `Record`

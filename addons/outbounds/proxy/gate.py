@@ -52,14 +52,17 @@ class Identifies(Protocol):
 
 class Gate:
     def __init__(self, policy: Policy, identifier: Identifies, resolver: Resolver,
-                 robots: RobotsCache, store: LimitStore, metrics: Metrics) -> None:
+                 robots: RobotsCache, store: LimitStore, metrics: Metrics, *,
+                 shared: bool = False) -> None:
+        """`shared`: other processes charge the same store."""
         self.policy = policy
         self.identifier = identifier
         self.resolver = resolver
         self.robots = robots
         self.store = store
-        self.pacer = Pacer(store, lambda: self.policy.queue)
-        self.health = TargetHealth(self.pacer, lambda: self.policy.adaptive)
+        self.health = TargetHealth(store, lambda: self.policy.adaptive, shared=shared,
+                                   count=metrics.count_target)
+        self.pacer = Pacer(store, lambda: self.policy.queue, over=self.health.over)
         self.metrics = metrics
         self._looked = 0.0
         # (at hand, otherwise): the first returns None when it has to be waited for
@@ -102,6 +105,8 @@ class Gate:
         verdict = case.verdict
         # the time a request was held is the policy's, and counted by itself
         self.metrics.decision_seconds.observe(time.perf_counter() - started - verdict.wait)
+        if verdict.wait:
+            self.metrics.paced_seconds.observe(verdict.wait)
         self.metrics.count_verdict(verdict.result.value, verdict.control, verdict.rule)
         return case
 

@@ -77,6 +77,15 @@ class Metrics:
             "outbounds_dns_lookups", "Answers about names, by outcome; cached took no look-up.",
             ("outcome",), registry=registry)
         self._dns = {outcome: self.dns_lookups.labels(outcome) for outcome in Outcome}
+        self.waiting = Gauge(
+            "outbounds_waiting_requests", "Requests that are held until it is their turn.",
+            registry=registry)
+        self.paced_seconds = Histogram(
+            "outbounds_paced_seconds", "How long requests were held that were let through then.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30), registry=registry)
+        self.targets_spared = Counter(
+            "outbounds_targets_spared", "What the state of targets has led to, by event.",
+            ("event",), registry=registry)
         self.cache_entries = Gauge(
             "outbounds_cache_entries", "Entries held, by cache.", ("cache",), registry=registry)
         self.policy_info = Gauge(
@@ -127,6 +136,9 @@ class Metrics:
         self.list_entries.labels(name).set(entries)
         self.list_age.labels(name).set(age)
         self.list_error.labels(name).set(error)
+
+    def count_target(self, event: str) -> None:
+        self.targets_spared.labels(event).inc()
 
     def count_dns(self, outcome: Outcome) -> None:
         self._dns[outcome].inc()

@@ -29,6 +29,7 @@ from ..identity.htpasswd import Htpasswd
 from ..identity.verifier import Identifier
 from ..resolver import Resolver
 from ..settings import Settings
+from ..stores.memory import MemoryStore
 from .approvals import Approvals
 from .clients import Clients
 from .dial import VettedGetaddrinfo
@@ -129,7 +130,8 @@ class Service:
                                     lambda account: gate.identifier.current(account))
         robots = robots_cache(settings, self._access, sites_context(ctx.options))
         store = open_store(settings.service, self.link)
-        gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics)
+        gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics,
+                    shared=not isinstance(store, MemoryStore))
         self.runtime = Runtime(
             settings, gate, recorder, self.replies, RouteFields(settings.forged_headers),
             self.clients, metrics,
@@ -144,6 +146,8 @@ class Service:
         metrics.watch_cache("dns", self.resolver.__len__)
         metrics.watch_cache("robots", lambda: len(gate.robots))
         metrics.watch_cache("limits", gate.store.__len__)
+        metrics.watch_cache("targets", gate.health.__len__)
+        metrics.waiting.set_function(gate.pacer.waiting)
         metrics.evidence_up.set_function(lambda: float(self._evidence is not None
                                                        and self._evidence.available))
 

@@ -26,7 +26,7 @@ def meter_for(rt: Runtime, client: ClientConnection, exchange: Exchange,
         exchange.noted = late
         rt.sever(client, verdict.detail)
 
-    return Meter(rt.gate.pacer, exchange.charges, cut_off) if is_metered(exchange.charges) else None
+    return Meter(rt.gate.store, exchange.charges, cut_off) if is_metered(exchange.charges) else None
 
 
 def settle(rt: Runtime, exchange: Exchange, *, status: int = 0, retry_after: str | None = None,
@@ -36,7 +36,7 @@ def settle(rt: Runtime, exchange: Exchange, *, status: int = 0, retry_after: str
     if exchange.meter is not None:
         exchange.meter.close()
     rt.gate.pacer.release(exchange.charges)
-    rt.gate.health.finished(exchange.host, status=status, retry_after=retry_after,
+    rt.gate.health.finished(exchange.host, exchange.began, status=status, retry_after=retry_after,
                             latency=exchange.latency, failed=failed)
 
 

@@ -188,5 +188,6 @@ class Tunnels:
         """The `server_connected` hook: which address and port of ours the target sees."""
         if client.tunnel is not None:
             client.tunnel.egress, client.tunnel.peer = pair(server.sockname), pair(server.peername)
+            self._rt.gate.health.dialled(client.tunnel.exchange.host, failed=False)
 
 
