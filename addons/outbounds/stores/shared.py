@@ -290,7 +290,13 @@ def _forget(table: Table, worker: int) -> None:
 
 
 def _let_go(table: Table, own: int) -> None:
+    if not table.doubles[own + VALUE]:
+        # its worker was killed before it took this out; there may be nothing in all any more
+        table.remove(own)
+        return
     total = table.find(HELD, table.key(own))
+    if not total:
+        raise RuntimeError("the table of limits is broken: what a worker holds is not in all")
     left = table.doubles[total + VALUE] - table.doubles[own + VALUE]
     table.words.update({total + VALUE: left, total + UNTIL: FOREVER if left > 0 else 0.0,
                         own + VALUE: 0.0, own + UNTIL: 0.0})
