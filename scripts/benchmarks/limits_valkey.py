@@ -123,7 +123,7 @@ async def _loads(report: Report, server: Server, quick: bool) -> None:
 
 async def _outages(report: Report, server: Server, turns: int) -> None:
     for name, fault, mend in (
-            ("killed", server.process.kill, server.again),
+            ("killed", lambda: server.process.kill(), server.again),
             ("hung", lambda: server.process.send_signal(signal.SIGSTOP),
              lambda: server.process.send_signal(signal.SIGCONT))):
         longest, back = [], []

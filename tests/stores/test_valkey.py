@@ -170,7 +170,7 @@ async def test_a_debit_is_told_of_at_the_next(shared_server: Server) -> None:
         assert over.state.unit == "content-bytes"
         assert store.debit(ask(limit, key="somebody else", cost=1)) is None
         await store.reset("a")
-        store.debit(ask(limit, cost=1))
+        assert store.debit(ask(limit, cost=1)) is None
         await settle(store)
         assert edge_of(store, ask(limit)) is None
 

@@ -297,6 +297,20 @@ async def test_what_a_quota_was_charged_here_is_told_to_the_server(
     assert await admitted(store, ask(limit), 5) == 1
 
 
+async def test_a_pause_that_a_target_asked_for_meanwhile_is_told_to_the_server(
+        server: Server, store: ValkeyStore) -> None:
+    gate = ask(Limit("pause", SIX.unit, SIX.per, 1, 1.0, 0), cost=0)
+    server.send(signal.SIGSTOP)
+    await gone(store)
+    store.hold_off(gate[0], 100.0)
+    assert isinstance(await decide(store, gate), Exceeded)
+    server.send(signal.SIGCONT)
+    await until(lambda: not store.away)
+    over = await decide(store, gate)
+    assert isinstance(over, Exceeded) and 60.0 < (over.retry_after or 0.0) <= 100.0
+    assert await store.live("a") != ()
+
+
 async def test_what_was_given_back_here_is_not_told(server: Server, store: ValkeyStore) -> None:
     limit = quota(10, DAY)
     server.send(signal.SIGSTOP)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from ...core.limits import Charge, Exceeded
-from ..keys import state_of
+from ..keys import is_of, parts, state_of
 
 MOST = 20_000  # transfers that are over their edge at the same time; those beyond go on longer
 
@@ -29,6 +29,12 @@ class Edges:
         self._until.move_to_end(state)
         if len(self._until) > MOST:
             self._until.popitem(last=False)
+
+    def forget(self, owner: str, limit_id: str) -> None:
+        for state in tuple(self._until):
+            of, whose, _ = parts(state)
+            if is_of(whose, owner) and limit_id in ("", of):
+                del self._until[state]
 
     def of(self, charge: Charge, now: float) -> Exceeded | None:
         state = state_of(charge)

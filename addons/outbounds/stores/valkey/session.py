@@ -62,6 +62,7 @@ class Session:
         """A command of an operator's. Raises LinkLost, hiredis.ReplyError."""
         if self._link is None or not self.up:
             raise LinkLost("it is away")
+        self.traffic.flush()  # what was posted before comes before
         return await self._link.ask(*command)
 
     async def aclose(self) -> None:

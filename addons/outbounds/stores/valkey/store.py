@@ -45,6 +45,7 @@ class ValkeyStore:
         self._local = LocalShare(settings.max_keys, self._wall)
         self._edges = Edges()
         self._owed: dict[str, tuple[Charge, int]] = {}
+        self._pauses: dict[str, tuple[Charge, float]] = {}  # asked for while it was away
         self._unrenewed: list[tuple[str, int]] = []
         self._language = Language(Keyspace(settings.namespace), function or shipped(), self._wall)
         self._session = Session(
@@ -169,7 +170,10 @@ class ValkeyStore:
     def hold_off(self, charge: Charge, seconds: float) -> None:
         # here too: a target in distress is left alone, whether the server is there or not
         self._local.hold_off(charge, seconds)
-        self._post(RAISE, charge, seconds * 1e6)
+        if self._session.joined:
+            self._post(RAISE, charge, seconds * 1e6)
+        elif len(self._pauses) < OWED:
+            self._pauses[state_of(charge)] = charge, self._loop.time() + seconds
 
     def _post(self, op: int, charge: Charge, amount: float) -> None:
         if not self._session.joined or not amount:
@@ -193,6 +197,8 @@ class ValkeyStore:
 
     # --- for the operator -----------------------------------------------------------------------
 
+    # Both raise ConnectionError if the server goes away meanwhile.
+
     async def live(self, owner: str, most: int = 1000) -> tuple[Live, ...]:
         if self.away:
             return await self._local.live(owner, most)
@@ -203,7 +209,9 @@ class ValkeyStore:
         for state, (charge, _) in tuple(self._owed.items()):
             if is_of(charge.key, owner) and limit_id in ("", charge.limit.id):
                 del self._owed[state]
-        return here if self.away else await self._lookup.reset(owner, limit_id)
+        forgotten = here if self.away else await self._lookup.reset(owner, limit_id)
+        self._edges.forget(owner, limit_id)  # last: answers may have come meanwhile
+        return forgotten
 
     async def aclose(self) -> None:
         await self._session.aclose()
@@ -221,6 +229,9 @@ class ValkeyStore:
         paid from the moment at which the server is back."""
         if charge.limit.calendar is None or self._session.up or charge.limit.unit is Unit.HOSTS:
             return
+        if self._session.joined:  # what was owed is told already, and this comes after it
+            self._post(DEBIT if sign > 0 else GIVE, charge, charge.cost)
+            return
         state = state_of(charge)
         _, owed = self._owed.get(state, (charge, 0))
         if state in self._owed or len(self._owed) < OWED:
@@ -228,14 +239,18 @@ class ValkeyStore:
 
     def _register(self) -> list[Call]:
         calls: list[Call] = _in_rows(self._language, DEBIT, list(self._local.held.items()))
-        post = Post(self._language, self._said)
-        for charge, owed in self._owed.values():
-            if post.full:
-                calls.append(post)
-                post = Post(self._language, self._said)
-            post.add(DEBIT, charge, owed)
+        now = self._loop.time()
+        rows = [(DEBIT, charge, float(owed)) for charge, owed in self._owed.values()]
+        rows += [(RAISE, charge, (until - now) * 1e6)
+                 for charge, until in self._pauses.values() if until > now]
         self._owed.clear()
-        return [*calls, post]
+        self._pauses.clear()
+        for at in range(0, len(rows), ROWS):
+            post = Post(self._language, self._said)
+            for row in rows[at:at + ROWS]:
+                post.add(*row)
+            calls.append(post)
+        return calls
 
     def _renew(self) -> list[Call]:
         self._local.take_now(())  # it sweeps when it is asked, and nobody else asks it now
