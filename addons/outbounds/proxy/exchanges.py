@@ -17,6 +17,7 @@ from ..core.request import Request, Way
 from ..core.verdict import Kind, Verdict, refuse
 from ..evidence.record import Record
 from . import edge
+from .answers import client_left, delivered, objection
 from .clients import Approval, ClientConnection, Exchange
 from .http_guard import ANSWERED, HANG_UP, JUDGED, TARGET, target_of
 from .recorder import EvidenceUnavailable
@@ -67,7 +68,7 @@ class Exchanges:
         exchange.meter = meter_for(rt, client, exchange)
         client.exchanges[flow.id] = exchange
         rt.clients.bind(client, case.account.id)
-        rt.gate.health.started(exchange.host)
+        exchange.began = rt.gate.health.started(exchange.host)
         self._let_through(flow, client, exchange, case)
 
     async def judge_and_record(self, request: Request, bound: Account | None, action: str,
@@ -92,7 +93,7 @@ class Exchanges:
             self._rt.metrics.count_verdict("refuse", "evidence", "evidence")
             return case, None
         if revoked is not None:
-            self._rt.gate.pacer.release(case.charges)
+            self._rt.gate.pacer.give_back(case.charges)
             case.verdict = revoked
         return case, record
 
@@ -181,9 +182,8 @@ class Exchanges:
         exchange = client.exchanges.get(flow.id)
         if flow.response is None or exchange is None:
             return
-        objection = _objection(flow)
-        if objection:
-            exchange.objection = f"{exchange.host.text} {objection}."
+        if objected := objection(flow):
+            exchange.objection = f"{exchange.host.text} {objected}."
             flow.kill()
             return
         exchange.latency = latency(flow)
@@ -214,8 +214,8 @@ class Exchanges:
         exchange = client.finish(flow.id)
         if exchange is None or flow.error is None:
             return
-        if _client_left(flow.error.msg):
-            if _delivered(flow, exchange) and not client.severed:
+        if client_left(flow.error.msg):
+            if delivered(flow, exchange) and not client.severed:
                 self._closed(flow, exchange, "success", "")
             else:
                 self._closed(flow, exchange, "failure",
@@ -275,29 +275,3 @@ class Exchanges:
 
 def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int]:
     return (address[0], address[1]) if address else ("", 0)
-
-
-def _delivered(flow: http.HTTPFlow, exchange: Exchange) -> bool:
-    """Whether the client has the whole body. In HTTP/2 it may leave then, as curl does, before it
-    is told that the stream has ended."""
-    length = flow.response.headers.get("content-length", "") if flow.response else ""
-    return length.isascii() and length.isdecimal() and int(length) == exchange.bytes_down
-
-
-def _objection(flow: http.HTTPFlow) -> str:
-    """Why an answer of the target cannot be passed on, "" if it can."""
-    assert flow.response is not None
-    if flow.response.status_code == 407:
-        # RFC 9110 section 15.5.8: this status is the proxy's. Passed on, it would have clients ask
-        # their users for the proxy's password on behalf of a site.
-        return "asks for proxy credentials, which only a proxy may"
-    if flow.response.status_code == 101 and "upgrade" not in flow.request.headers:
-        return "switches protocols unasked"  # a raw tunnel that nobody judged would come of it
-    return ""
-
-
-def _client_left(message: str) -> bool:
-    return message.startswith(("Client disconnected", "stream reset by client")) \
-        or "peer closed" in message
-
-

@@ -209,6 +209,9 @@ class Service:
             task.cancel()
         if self._keeper is not None:
             await self._keeper.stop()
+        if self.runtime is not None:
+            # first: what comes free below must not let anyone in who still waits
+            self.runtime.gate.pacer.close()
         for client in self.clients:
             self.tunnels.close(client, reason="the proxy stopped")
             self.exchanges.abandon(client, "the proxy stopped")

@@ -130,7 +130,8 @@ class Tunnels:
         if client.dial_verdict is not None:
             verdict, client.dial_verdict = client.dial_verdict, None
             return verdict
-        self._rt.gate.health.dial_failed(exchange.host)
+        if not client.gone:  # who leaves during the dial ends it
+            self._rt.gate.health.dial_failed(exchange.host)
         return verdict_for(message, exchange.host.text, connected=False)
 
     def socks_failed(self, server: connection.Server, client: ClientConnection) -> None:
