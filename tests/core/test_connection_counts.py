@@ -67,4 +67,4 @@ def test_what_is_open_is_what_came_and_did_not_leave(
             model[source] -= 1
         counts.forget(now)
         assert counts.total == model.total() <= LIMITS.total
-        assert all(counts.open(each) == model[each] <= LIMITS.per_source for each in "abc")
+        assert all(counts.held(each) == model[each] <= LIMITS.per_source for each in "abc")

@@ -52,7 +52,7 @@ class ConnectionCounts:
         """Sources that something is remembered of."""
         return len(self._open.keys() | self._arrivals.keys())
 
-    def open(self, source: str) -> int:
+    def held(self, source: str) -> int:
         return self._open.get(source, 0)
 
     def arrive(self, source: str, now: float) -> tuple[TooMany, float] | None:
@@ -61,14 +61,14 @@ class ConnectionCounts:
         limits = self.limits
         if self.total >= limits.total:
             return TooMany.TOTAL, 1.0
-        if self.open(source) >= limits.per_source:
+        if self.held(source) >= limits.per_source:
             return TooMany.OPEN, 1.0
         tat, wait = gcra(self._arrivals.get(source, 0.0), now, limits.window / limits.new,
                          limits.new)
         if wait:
             return TooMany.NEW, wait
         self._arrivals[source] = tat
-        self._open[source] = self.open(source) + 1
+        self._open[source] = self.held(source) + 1
         self.total += 1
         return None
 

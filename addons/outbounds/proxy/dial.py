@@ -30,7 +30,6 @@ from ..core.questions import NoSuchHost
 from ..core.rules import NEVER_LIFTED, Policy
 from ..resolver import Resolver
 
-
 ADDRESSES = 3  # of one name that may each take all the time they have
 
 

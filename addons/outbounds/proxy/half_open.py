@@ -1,9 +1,9 @@
 """Handshakes that have begun and are not done: SOCKS5's, TLS's, with clients and with targets.
 
-A head of HTTP/1 has a clock of its own (http1_guard); a frame of HTTP/2 is looked at by http2_guard.
-What is here has neither: mitmproxy waits for the rest for as long as an octet comes now and then.
-Whoever begins a handshake writes it down here, whoever ends it strikes it out, and the sweep of
-`slow_clients` ends what has been here too long.
+A head of HTTP/1 has a clock of its own (http1_guard), and frames of HTTP/2 are looked at by
+half_frames. What is here has neither: mitmproxy waits for the rest for as long as an octet comes
+now and then. Whoever begins a handshake writes it down here, whoever ends it strikes it out, and
+the sweep of `slow_clients` ends what has been here too long.
 """
 
 from __future__ import annotations

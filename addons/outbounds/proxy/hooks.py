@@ -11,12 +11,10 @@ One addon object, because mitmproxy offers every event to every addon at about 4
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
 
 from mitmproxy import connection, ctx, exceptions, http, tcp, tls
 from mitmproxy.addonmanager import Loader
@@ -30,80 +28,23 @@ from . import half_open, held_reading
 from .approvals import not_permitted
 from .clients import ClientConnection
 from .dial import DialRefused
+from .failing_closed import (
+    answer_503,
+    close_tunnel,
+    failing_closed,
+    failing_closed_sync,
+    kill,
+    no_client,
+    no_dial,
+    nothing,
+)
 from .http1_guard import MalformedRequest
-from .http_guard import ANSWERED, JUDGED
 from .service import Service, StartError
 from .sever import release
 from .socks_guard import SocksConnect
-from .tunnel_contents import ClosedTunnel
 from .tunnel_watch import TunnelSeen
 
 logger = logging.getLogger("outbounds")
-
-Hook = Callable[..., Any]
-
-
-def failing_closed(end: Callable[[Outbounds, Any], None]) -> Callable[[Hook], Hook]:
-    """Wrap an async hook: an Exception is noted and `end` ends what the hook guards."""
-
-    def decorate(hook: Hook) -> Hook:
-        @functools.wraps(hook)
-        async def guarded(self: Outbounds, data: Any) -> None:
-            try:
-                await hook(self, data)
-            except exceptions.AddonHalt:
-                raise
-            except Exception as fault:
-                self.note(hook.__name__, fault)
-                end(self, data)
-
-        return guarded
-
-    return decorate
-
-
-def failing_closed_sync(end: Callable[[Outbounds, Any], None]) -> Callable[[Hook], Hook]:
-    """The same for a hook that never waits: a coroutine would only cost time."""
-
-    def decorate(hook: Hook) -> Hook:
-        @functools.wraps(hook)
-        def guarded(self: Outbounds, data: Any) -> None:
-            try:
-                hook(self, data)
-            except Exception as fault:
-                self.note(hook.__name__, fault)
-                end(self, data)
-
-        return guarded
-
-    return decorate
-
-
-def _answer_503(self: Outbounds, flow: http.HTTPFlow) -> None:
-    flow.response = self.unjudged(flow)
-    flow.metadata[ANSWERED] = flow.metadata[JUDGED] = True
-
-
-def _kill(self: Outbounds, flow: http.HTTPFlow) -> None:
-    if flow.killable:
-        flow.kill()
-
-
-def _close_tunnel(self: Outbounds, nextlayer: layer.NextLayer) -> None:
-    nextlayer.layer = ClosedTunnel(nextlayer.context)
-
-
-def _no_dial(self: Outbounds, data: server_hooks.ServerConnectionHookData) -> None:
-    data.server.error = "internal fault"
-
-
-def _no_client(self: Outbounds, client: connection.Client) -> None:
-    client.error = "internal fault"
-
-
-def _nothing(self: Outbounds, data: Any) -> None:
-    """The hook only writes down what has happened; or its data refuses unless it is changed."""
-
 
 class Outbounds:
     name = "outbounds"
@@ -165,7 +106,7 @@ class Outbounds:
 
     # --- clients --------------------------------------------------------------------------------
 
-    @failing_closed_sync(_no_client)
+    @failing_closed_sync(no_client)
     def client_connected(self, client: connection.Client) -> None:
         service = self.running_service()
         connections = ctx.master.addons.get("proxyserver").connections
@@ -174,7 +115,7 @@ class Outbounds:
         service.metrics.clients.inc()
         service.slow_clients.connected(client, connections.get(client.id))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def client_disconnected(self, client: connection.Client) -> None:
         held_reading.detach(client.id)
         release(ctx.master.addons.get("proxyserver").connections, client.id)
@@ -188,31 +129,31 @@ class Outbounds:
 
     # --- HTTP -----------------------------------------------------------------------------------
 
-    @failing_closed(_answer_503)
+    @failing_closed(answer_503)
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         await self.running_service().exchanges.begin(flow, self.client(flow))
 
-    @failing_closed_sync(_kill)
+    @failing_closed_sync(kill)
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         self.running_service().exchanges.response_head(flow, self.client(flow))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def response(self, flow: http.HTTPFlow) -> None:
         self.running_service().exchanges.end(flow, self.client(flow))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def error(self, flow: http.HTTPFlow) -> None:
         self.running_service().exchanges.failed(flow, self.client(flow))
 
-    @failing_closed_sync(_kill)
+    @failing_closed_sync(kill)
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         self.running_service().exchanges.websocket_message(flow, self.client(flow))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         self.running_service().exchanges.end(flow, self.client(flow))
 
-    @failing_closed(_nothing)
+    @failing_closed(nothing)
     async def outbounds_malformed(self, data: MalformedRequest) -> None:
         service = self.running_service()
         verdict = refuse("protocol", data.kind, data.detail, rule=data.kind.slug)
@@ -222,15 +163,15 @@ class Outbounds:
 
     # --- tunnels --------------------------------------------------------------------------------
 
-    @failing_closed(_answer_503)
+    @failing_closed(answer_503)
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         await self.running_service().tunnels.connect(flow, self.client(flow))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         self.running_service().tunnels.connect_failed(flow, self.client(flow))
 
-    @failing_closed(_nothing)
+    @failing_closed(nothing)
     async def socks5_auth(self, data: Socks5AuthData) -> None:
         service = self.running_service()
         credentials = Credentials(data.username, data.password)
@@ -240,12 +181,12 @@ class Outbounds:
             data.client_conn, service.clients.get(data.client_conn.id), credentials)
         half_open.begin(data.client_conn.id, half_open.SOCKS)
 
-    @failing_closed(_nothing)
+    @failing_closed(nothing)
     async def outbounds_socks(self, data: SocksConnect) -> None:
         service = self.running_service()
         await service.tunnels.socks(data, service.clients.get(data.client.id))
 
-    @failing_closed(_close_tunnel)
+    @failing_closed(close_tunnel)
     async def next_layer(self, nextlayer: layer.NextLayer) -> None:
         service = self.running_service()
         client = service.clients.get(nextlayer.context.client.id)
@@ -257,42 +198,42 @@ class Outbounds:
             raise
         half_open.end(client.id)
 
-    @failing_closed(_nothing)
+    @failing_closed(nothing)
     async def outbounds_tunnel(self, data: TunnelSeen) -> None:
         client = self.running_service().clients.get(data.client.id)
         await self.running_service().tunnels.contents.seen(data, client)
 
-    @failing_closed_sync(_kill)
+    @failing_closed_sync(kill)
     def tcp_message(self, flow: tcp.TCPFlow) -> None:
         flow.messages.clear()  # mitmproxy keeps every message of a raw tunnel for its life
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def tls_start_client(self, data: tls.TlsData) -> None:
         half_open.begin(data.conn.id, half_open.TLS)
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def tls_established_client(self, data: tls.TlsData) -> None:
         half_open.end(data.conn.id)
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def tls_start_server(self, data: tls.TlsData) -> None:
         half_open.begin(data.conn.id, half_open.TARGET_TLS)
         if not data.context.client.tls_established:  # what a client sends before its own handshake
             held_reading.hold(data.context.client.id)
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def tls_established_server(self, data: tls.TlsData) -> None:
         half_open.end(data.conn.id)
         if not data.context.client.tls_established:
             held_reading.release(data.context.client.id)
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def tls_failed_client(self, data: tls.TlsData) -> None:
         half_open.end(data.conn.id)
         service = self.running_service()
         service.tunnels.tls_failed("client", data.conn, service.clients.get(data.context.client.id))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def tls_failed_server(self, data: tls.TlsData) -> None:
         self.tls_established_server(data)
         service = self.running_service()
@@ -300,7 +241,7 @@ class Outbounds:
 
     # --- the dial -------------------------------------------------------------------------------
 
-    @failing_closed(_no_dial)
+    @failing_closed(no_dial)
     async def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         service = self.running_service()
         client = service.clients.get(data.client.id)
@@ -314,19 +255,19 @@ class Outbounds:
             client.dial_verdict = verdict
             data.server.error = verdict.detail
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         service = self.running_service()
         connections = ctx.master.addons.get("proxyserver").connections
         held_reading.attach_server(connections.get(data.client.id), data.server)
         service.tunnels.connected(data.server, service.clients.get(data.client.id))
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
         held_reading.detach(data.server.id)
         half_open.end(data.server.id)
 
-    @failing_closed_sync(_nothing)
+    @failing_closed_sync(nothing)
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
         service = self.running_service()
         service.tunnels.socks_failed(data.server, service.clients.get(data.client.id))

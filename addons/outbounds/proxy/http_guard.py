@@ -97,9 +97,8 @@ class GuardedHttpStream(http_layer.HttpStream):
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
-            if isinstance(event.command, Stop):
-                return stopped(self, event.command.reason)
-            return self.hang_up()
+            command = event.command
+            return stopped(self, command.reason) if isinstance(command, Stop) else self.hang_up()
         return super()._handle_event(event)  # type: ignore[no-any-return]
 
     def hang_up(self) -> layer.CommandGenerator[None]:

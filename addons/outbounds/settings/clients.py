@@ -58,7 +58,7 @@ class ClientLimits(Strict):
 
 
 class TargetTimes(Strict):
-    """What is waited for from a target, in seconds: `connect` for TCP, of each address, and for TLS;
+    """What is waited for from a target, in seconds: `connect` for TCP of each address, and for TLS;
     `reply` from the end of the request to the head of the answer; `idle` for the next octet of a
     body, either way."""
 
