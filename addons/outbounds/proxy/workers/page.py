@@ -17,7 +17,8 @@ from prometheus_client.core import Metric
 
 _CUMULATIVE = frozenset({"counter", "histogram"})
 
-ADDED = frozenset({"outbounds_client_connections", "outbounds_tunnels", "outbounds_cache_entries"})
+ADDED = frozenset({"outbounds_client_connections", "outbounds_tunnels", "outbounds_cache_entries",
+                   "outbounds_waiting_requests"})
 LEAST = frozenset({"outbounds_evidence_up"})
 
 Labels = tuple[tuple[str, str], ...]
