@@ -1,4 +1,5 @@
-"""Where the state of the limits is kept: in this process, or in a table that all workers map.
+"""Where the state of the limits is kept: in this process, in a table that all workers map, or on
+a server that several machines share.
 
 The table has no name: it is made, opened and taken off its folder again at once, and the workers
 inherit the descriptor. So nothing is left behind however the supervisor ends, and no other process
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,8 @@ from ..settings import service
 from ..stores import LimitStore
 from ..stores.memory import MemoryStore
 from ..stores.shared import SharedStore, create, forget_worker
+from ..stores.valkey import ValkeyStore
+from .metrics import Metrics
 from .workers import Place
 from .workers.link import Link
 
@@ -26,12 +30,17 @@ logger = logging.getLogger("outbounds")
 _IN_MEMORY = Path("/dev/shm")
 
 
-def open_store(settings: service.Service, link: Link | None) -> LimitStore:
+def open_store(settings: service.Service, link: Link | None, metrics: Metrics) -> LimitStore:
     """The store of this process; `link` where it is one of several workers.
 
-    Raises OSError and ValueError: the table cannot be used.
+    Raises OSError and ValueError: the table, or the password of the server, cannot be used.
     """
     most = settings.store.max_keys
+    if settings.store.url != "memory":
+        return ValkeyStore(
+            settings.store, f"{socket.gethostname()}:{os.getpid()}",
+            on_away=lambda away: metrics.store_up.set(not away),
+            count=lambda way: metrics.store_decisions.labels(way).inc())
     if link is None:
         return MemoryStore(most)
     return SharedStore(_path(link.table), link.place.index - 1, link.place.count)

@@ -77,6 +77,14 @@ class Metrics:
             "outbounds_dns_lookups", "Answers about names, by outcome; cached took no look-up.",
             ("outcome",), registry=registry)
         self._dns = {outcome: self.dns_lookups.labels(outcome) for outcome in Outcome}
+        self.store_up = Gauge(
+            "outbounds_limit_store_up",
+            "1 while the server that keeps the limits answers, 0 while each limit's when_away "
+            "holds; 0 too where no server is configured.", registry=registry)
+        self.store_decisions = Counter(
+            "outbounds_limit_store_decisions",
+            "Decisions on limits where a server keeps them: by it (server), or here because it was "
+            "late, away or at fault.", ("way",), registry=registry)
         self.waiting = Gauge(
             "outbounds_waiting_requests", "Requests that are held until it is their turn.",
             registry=registry)

@@ -12,14 +12,12 @@ import gc
 import logging
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from mitmproxy import ctx, http
 
 from .. import __version__
 from ..core.account import Account
-from ..core.verdict import Kind, refuse
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
@@ -30,6 +28,7 @@ from ..identity.verifier import Identifier
 from ..resolver import Resolver
 from ..settings import Settings
 from ..stores.memory import MemoryStore
+from ..stores.valkey import ValkeyStore
 from .approvals import Approvals
 from .clients import Clients
 from .dial import VettedGetaddrinfo
@@ -57,15 +56,10 @@ from .sever import sever
 from .sites_tls import sites_context
 from .slow_clients import SlowClients
 from .tunnels import Tunnels
+from .unjudged import STARTING, UNJUDGED, reply_unjudged
 from .workers.link import Link
 
 logger = logging.getLogger("outbounds")
-
-STARTING = refuse("start", Kind.FAULT, "The proxy is starting or stopping.", rule="not-ready",
-                  retry_after=1.0)
-UNJUDGED = refuse("decision", Kind.FAULT, "No decision was reached on this request.",
-                  rule="unjudged", retry_after=1.0)
-
 
 class Service:
     """`link` leads to the supervisor where this process is one of several workers."""
@@ -129,7 +123,7 @@ class Service:
         self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy,
                                     lambda account: gate.identifier.current(account))
         robots = robots_cache(settings, self._access, sites_context(ctx.options))
-        store = open_store(settings.service, self.link)
+        store = open_store(settings.service, self.link, metrics)
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics,
                     shared=not isinstance(store, MemoryStore))
         self.runtime = Runtime(
@@ -167,6 +161,8 @@ class Service:
                 options=["--segment-size", str(settings.evidence.segment_size)],
                 report=logger.error)
             await self._collector.start()
+        if isinstance(self.runtime.gate.store, ValkeyStore):
+            await self.runtime.gate.store.start()
         self._evidence.start()
         try:
             await self._evidence.wait_available(10.0)
@@ -280,19 +276,10 @@ class Service:
             self._account_changed(identifier.current(Account(account_id, "")), account_id)
 
     def unjudged(self, flow: http.HTTPFlow) -> http.Response:
-        """The reply to a flow that reached no verdict. Its record, if any, is posted."""
-        verdict = STARTING if self.stopping or self.runtime is None else UNJUDGED
-        self.metrics.count_verdict("refuse", verdict.control, verdict.rule)
-        record_id = ""
-        if self.runtime is not None and flow.client_conn.peername:
-            with suppress(Exception):  # the reply must go out whatever state the records are in
-                record_id = self.runtime.recorder.both(
-                    "request", reason=verdict.detail, status=503, verdict="refuse",
-                    source_ip=flow.client_conn.peername[0],
-                    source_port=flow.client_conn.peername[1], rule_id=verdict.rule,
-                    rule_ruleset=verdict.control).id
-        return self.replies.refusal(verdict, record_id, connect=flow.request.method == "CONNECT",
-                                    ).to_response(head=flow.request.method == "HEAD")
+        """The reply to a flow that reached no verdict."""
+        runtime = None if self.stopping else self.runtime
+        verdict = STARTING if runtime is None else UNJUDGED
+        return reply_unjudged(flow, verdict, self.runtime, self.replies, self.metrics)
 
     def _account_changed(self, account: Account | None, account_id: str) -> None:
         """An account was changed: close what is open for it if it may no longer use the service."""
