@@ -12,6 +12,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from outbounds.core.account import Account, Plan
+from outbounds.core.closed_targets import Closed, ClosedTargets
 from outbounds.core.denylist import Denylist
 from outbounds.core.destination import AddressGrant, AddressRules, parse_host
 from outbounds.core.hit import Terms
@@ -69,6 +70,42 @@ async def dialler() -> Any:
     yield made
     made.resolver.close()
     dial._permission.set(None)
+
+
+# --- what was closed after the decision ---------------------------------------------------------
+
+
+CLOSED = [
+    # (what is closed, host, is refused)
+    ("site.example", "site.example", True),
+    ("example.org", "www.example.org", True),
+    ("www.site.example", "site.example", False),
+    ("93.184.216.34", "93.184.216.34", True),
+]
+
+
+@pytest.mark.parametrize(("target", "host", "refused"), CLOSED)
+def test_a_target_that_was_closed_is_not_dialled(target: str, host: str, refused: bool) -> None:
+    closing = replace(policy(), closed=ClosedTargets([Closed(target, "x", NOW - 1)]))
+    rule = ""
+    try:
+        permit(permission(host, policy=closing))
+    except DialRefused as error:
+        rule = error.rule
+        assert error.clause == "P-retaliate"
+    finally:
+        dial._permission.set(None)
+    assert rule == (f"closed:{target}" if refused else "")
+    lifted = Grant(f"closed:{target}", NOW + 1)
+    permit(permission(host, policy=replace(closing, grants=(lifted,))))
+    dial._permission.set(None)
+
+
+async def test_nor_is_a_name_that_is_at_an_address_that_was_closed(dialler: Dialler) -> None:
+    permit(permission(policy=replace(
+        policy(), closed=ClosedTargets([Closed("93.184.216.34", "x", NOW - 1)]))))
+    with pytest.raises(DialRefused, match="closed by the operator"):
+        await dialler.getaddrinfo("site.example", 80)
 
 
 # --- getaddrinfo --------------------------------------------------------------------------------
