@@ -37,7 +37,7 @@ ECS = {
     "tls.next_protocol", "rule.id", "rule.ruleset", "rule.reference", "rule.category",
 }
 OURS = {
-    "session", "verdict", "wait", "way", "connection", "visibility", "policy.version",
+    "session", "operator", "verdict", "wait", "way", "connection", "visibility", "policy.version",
     "lists.version",
     "robots.sha256", "robots.line", "robots.state", "robots.scope", "exception", "observed", "cut",
 }
