@@ -19,7 +19,7 @@ _CUMULATIVE = frozenset({"counter", "histogram"})
 
 ADDED = frozenset({"outbounds_client_connections", "outbounds_tunnels", "outbounds_cache_entries",
                    "outbounds_waiting_requests"})
-LEAST = frozenset({"outbounds_evidence_up"})
+LEAST = frozenset({"outbounds_evidence_up", "outbounds_limit_store_up"})
 
 Labels = tuple[tuple[str, str], ...]
 

@@ -55,14 +55,16 @@ class Supervisor(Collector):
         self._over = asyncio.Event()  # a signal came, or no worker can be started any more
         self._status = 0
         try:
-            self._table = WorkersTable(settings.service)
+            # a server that keeps the limits keeps what the workers share, too
+            self._table = (WorkersTable(settings.service)
+                           if settings.service.store.url == "memory" else None)
         except BaseException:
             self._ports.close()
             raise
-        table = self._table.descriptor
+        table = self._table.descriptor if self._table is not None else -1
         self._workers = [
             WorkerProcess(place, words(place, self._ports.listeners, table), self._worker_ended,
-                          inherited=[table])
+                          inherited=[table] if self._table is not None else [])
             for place in (Place(index, count) for index in range(1, count + 1))]
 
     async def run(self) -> int:
@@ -92,7 +94,8 @@ class Supervisor(Collector):
                 await collector.stop()
             if stop_page is not None:
                 await asyncio.to_thread(stop_page)
-            self._table.close()
+            if self._table is not None:
+                self._table.close()
             self._ports.close()
         return self._status
 
@@ -129,8 +132,9 @@ class Supervisor(Collector):
 
     async def _worker_ended(self, place: Place) -> None:
         self._pages.end(place.index)
-        # in a thread: it waits for the table's lock, which a worker that was stopped may have
-        await asyncio.to_thread(self._table.forget, place)
+        if self._table is not None:
+            # in a thread: it waits for the table's lock, which a worker that was stopped may have
+            await asyncio.to_thread(self._table.forget, place)
         if all(each.failed_starts >= MOST_FAILED for each in self._workers):
             logger.critical("No worker can be started any more; giving up.")
             self._status = 1
