@@ -11,7 +11,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -163,7 +162,3 @@ class Relay:
                 sink.write(data)
         sink.transport.abort()
         self._writers.discard(sink)
-
-
-def micros() -> int:
-    return time.time_ns() // 1000

@@ -30,7 +30,7 @@ SIX = per_second("six", 6, 6, window=36_000.0)
 # s. A test that sees more than this has seen something hang
 HANGS = 5.0
 # of a store whose server is to be found missing: the time that a decision waits, three times
-SHORT = 0.05
+SHORT = 0.1
 
 
 @pytest.fixture
