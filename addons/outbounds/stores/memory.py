@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ..core.limits import Charge, Exceeded, Live, Taken
 from . import Charges, StoreFull
 from .keys import is_of, parts
-from .ledger import HELD, Clock, Ledger, Period, Write
+from .ledger import HELD, TAT, Clock, Ledger, Period, Write
 
 KEYS_PER_SHARD = 4096  # to sweep so many takes well under a millisecond
 SWEEP_EVERY = 10.0  # seconds in which every shard has been swept once, if there are requests
@@ -34,6 +34,8 @@ class MemoryStore(Ledger):
         self._tats: list[dict[str, float]] = [{} for _ in range(self.shards)]
         self._periods: dict[Period, list[dict[str, int]]] = {}
         self._open: dict[str, int] = {}
+        # so many keys fit into every shard for sure; saves looking for room in most steps
+        self._spare = self._shard_max
         self._looked = [float("-inf")] * self.shards
         self._next_sweep = 0.0
         self._sweep_at = 0
@@ -115,26 +117,29 @@ class MemoryStore(Ledger):
         return self._open.get(key, 0)
 
     def _write(self, writes: list[Write], now: float, force: bool = False) -> None:
-        if not force:
+        if len(writes) <= self._spare:
+            self._spare -= len(writes)
+        elif not force:
             self._make_room(writes, now)
+        tats, shards = self._tats, self.shards
         for kind, key, value, period in writes:
-            if kind == HELD:
+            if kind == TAT:
+                if value > now:
+                    tats[hash(key) % shards][key] = value
+                else:
+                    tats[hash(key) % shards].pop(key, None)
+            elif period is not None:
+                shard = self._of(period)[hash(key) % shards]
+                if value > 0:
+                    shard[key] = int(value)
+                else:
+                    shard.pop(key, None)
+            else:
                 held = self._open.get(key, 0) + int(value)
                 if held > 0:
                     self._open[key] = held
                 else:
                     self._open.pop(key, None)
-            elif period is None:
-                if value > now:
-                    self._tats[hash(key) % self.shards][key] = value
-                else:
-                    self._tats[hash(key) % self.shards].pop(key, None)
-            else:
-                shard = self._of(period)[hash(key) % self.shards]
-                if value > 0:
-                    shard[key] = int(value)
-                else:
-                    shard.pop(key, None)
 
     def _of(self, period: Period) -> list[dict[str, int]]:
         shards = self._periods.get(period)
@@ -178,6 +183,7 @@ class MemoryStore(Ledger):
         self._next_sweep = now + SWEEP_EVERY / self.shards
         self._drop_past(self._sweep_at, now)
         self._sweep_at = (self._sweep_at + 1) % self.shards
+        self._spare = self._shard_max - max(map(self._size, range(self.shards)))
 
     def _drop_past(self, at: int, now: float) -> None:
         shard = self._tats[at]
