@@ -10,7 +10,7 @@ import pytest
 from driving import ACCOUNT, NOW, POLICY, PUBLIC, denylist, drive, grant, request, tunnel
 
 from outbounds.core.case import Case
-from outbounds.core.closed_targets import NOTHING, Closed, ClosedTargets, parse_target
+from outbounds.core.closed_targets import NOTHING, Closed, ClosedTargets, is_target, parse_target
 from outbounds.core.controls import closed_meanwhile
 from outbounds.core.destination import BadHost, parse_host
 from outbounds.core.questions import AddressesOf, RobotsOf, Take
@@ -76,12 +76,14 @@ def test_nothing_is_closed_to_begin_with() -> None:
     ("[2001:DB8::1]", "2001:db8::1"), ("192.0.2.7", "192.0.2.7")])
 def test_a_target_has_one_form(text: str, canonical: str) -> None:
     assert parse_target(text) == canonical
+    assert is_target(canonical) and is_target(text) is (text == canonical)
 
 
 @pytest.mark.parametrize("text", ["com", "localhost", "", "http://example.com/", "*.example.com"])
 def test_what_is_no_target(text: str) -> None:
     with pytest.raises(BadHost):
         parse_target(text)
+    assert not is_target(text)
 
 
 # --- the control --------------------------------------------------------------------------------

@@ -46,6 +46,14 @@ def parse_target(text: str) -> str:
     return host.text
 
 
+def is_target(text: str) -> bool:
+    """Whether `text` is a target in its canonical form, as the rule `closed:…` names it."""
+    try:
+        return parse_target(text) == text
+    except BadHost:
+        return False
+
+
 class ClosedTargets:
     """Immutable. `entries` as given; of two for one target the later counts."""
 
