@@ -39,8 +39,8 @@ process holds more with the keys than without; of the shared table, its file. Fo
 key expires at once, and steps go on while the sweep does its work; it is the longest step of all. \
 "Shared" is the table of one worker, with nobody else at its lock. {turns} turns, A B C A B C … \
 Exactness: bursts of 1 to 40 requests of 100,000 accounts by Zipf's law and of {askers} that \
-always ask again when told, for an hour on a virtual clock; a rate for every other account, an hour's \
-quota for the others; judged in whole microseconds by arithmetic of its own."""
+always ask again when told, for an hour on a virtual clock; a rate for every other account, an \
+hour's quota for the others; judged in whole microseconds by arithmetic of its own."""
 
 REQUESTS = Limit("account-host-requests", Unit.REQUESTS, Per.ACCOUNT_HOST, 600, 60.0, 1_000_000)
 ACCOUNT = Limit("account-requests", Unit.REQUESTS, Per.ACCOUNT, 600, 60.0, 1_000_000)
@@ -152,7 +152,7 @@ def _steps(report: Report, name: str, store: LimitStore, keys: list[str], turns:
     report.rows += [
         Row(f"{name}, one charge", "µs", found["one charge"], bound),
         Row(f"{name}, four charges", "µs", found["four charges"])]
-    if isinstance(store.take_now(one[0]), Exceeded) or isinstance(store.take_now(four[0]), Exceeded):
+    if any(isinstance(store.take_now(each), Exceeded) for each in (one[0], four[0])):
         raise RuntimeError("refused: what was measured is no taking")
     if len(store) < len(keys):
         raise RuntimeError(f"{len(store):,} keys instead of {len(keys):,}")

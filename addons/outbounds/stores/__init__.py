@@ -47,9 +47,10 @@ class LimitStore(Protocol):
 
     def debit(self, charges: Charges) -> Exceeded | None:
         """Charge whatever there is room for or not, without waiting: octets that have flowed,
-        requests that were refused. Exceeded where a charge is now over its edge; a store that is
-        elsewhere says so as soon as it knows, which may be at a later call for the same key.
-        Never raises."""
+        requests that were refused. Exceeded where a charge is now over its edge (its
+        debt paid, and its `need` free, after `retry_after`), `unavailable` where there is no room
+        to count it; a store that is elsewhere says so as soon as it knows, which may be at a later
+        call for the same key. Never raises."""
         ...
 
     def release(self, charges: Charges) -> None:
@@ -57,7 +58,8 @@ class LimitStore(Protocol):
         ...
 
     def give_back(self, charges: Charges) -> None:
-        """Undo a `take` whose request never went anywhere. Never raises."""
+        """Undo a `take` whose request never went anywhere. What has been paid off meanwhile is no
+        credit, and a distinct host stays visited: to ask for it again is free. Never raises."""
         ...
 
     def hold_off(self, charge: Charge, seconds: float) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..core.limits import Charge, Exceeded, Live, Taken
 from . import Charges, StoreFull
+from .departed import CHUNK, forget_worker, let_go_of
 from .keys import is_of, parts
 from .ledger import HELD, QUOTA, TAT, Clock, Ledger, Period, Write
 from .table import (
@@ -39,17 +40,6 @@ SWEEP_EVERY = 60.0  # seconds in which every entry has been looked at once, if t
 SWEEP_LOOK = 128  # entries in one step; to take all of them out takes well under a millisecond
 # When the table is full: entries to look at for one that has passed, at most so often (seconds)
 FULL_LOOK, FULL_MOST, LOOK_AGAIN = 4096, 512, 0.01
-CHUNK = 4096  # entries to look at while others wait for the lock
-
-
-def forget_worker(path: Path, worker: int) -> None:
-    """What a worker held comes free: for whoever sees that it has died. Raises OSError, and
-    ValueError where there is no table at `path`."""
-    table = Table(path)
-    try:
-        _forget(table, worker)
-    finally:
-        table.close()
 
 
 class SharedStore(Ledger):
@@ -73,7 +63,7 @@ class SharedStore(Ledger):
         # entries by key, as found in this step
         self._found: dict[str, int] = {}
         self._looked = float("-inf")
-        _forget(self._table, worker)
+        let_go_of(self._table, worker)
 
     @property
     def _open(self) -> Table:
@@ -168,11 +158,11 @@ class SharedStore(Ledger):
 
     def forget_worker(self, worker: int) -> None:
         """What this worker held comes free."""
-        _forget(self._open, worker)
+        let_go_of(self._open, worker)
 
     async def aclose(self) -> None:
         if self._table is not None:
-            _forget(self._table, self._worker)
+            let_go_of(self._table, self._worker)
             self._table.close()
             self._table = None
 
@@ -273,34 +263,3 @@ def _is_of(key: bytes, owner: str) -> bool:
         return whole or visit or len(whose) > len(owner)
     # the name is longer than what is left of the key, so only its digest can tell
     return not whole and not visit and stored(f"{limit_id}\n{owner}") == key
-
-
-def _forget(table: Table, worker: int) -> None:
-    own, first = float(HELD + 1 + worker), 1
-    while True:
-        with table.locked():
-            left = int(table.doubles[HIGH]) - first + 1
-            if left <= 0:
-                return
-            _, kinds = table.columns(first, min(CHUNK, left))
-            for number, kind in enumerate(kinds, first):
-                if kind == own:
-                    _let_go(table, table.at(number))
-        first += CHUNK
-
-
-def _let_go(table: Table, own: int) -> None:
-    if not table.doubles[own + VALUE]:
-        # its worker was killed before it took this out; there may be nothing in all any more
-        table.remove(own)
-        return
-    total = table.find(HELD, table.key(own))
-    if not total:
-        raise RuntimeError("the table of limits is broken: what a worker holds is not in all")
-    left = table.doubles[total + VALUE] - table.doubles[own + VALUE]
-    table.words.update({total + VALUE: left, total + UNTIL: FOREVER if left > 0 else 0.0,
-                        own + VALUE: 0.0, own + UNTIL: 0.0})
-    table.commit()
-    table.remove(own)
-    if left <= 0:
-        table.remove(total)
