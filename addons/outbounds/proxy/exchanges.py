@@ -13,6 +13,7 @@ from mitmproxy import connection, http
 
 from ..core.account import Account
 from ..core.case import Case
+from ..core.controls import closed_meanwhile
 from ..core.request import Request, Way
 from ..core.verdict import Kind, Verdict, refuse
 from ..evidence.record import Record
@@ -111,7 +112,7 @@ class Exchanges:
             return refuse("standing", Kind.SUSPENDED,
                           "This account was suspended while the request was being decided.",
                           rule="suspended", clause=case.policy.suspended_clause)
-        return None
+        return closed_meanwhile(case, self._rt.gate.policy, time.time())
 
     def _let_through(self, flow: http.HTTPFlow, client: ClientConnection,
                      exchange: Exchange, case: Case) -> None:

@@ -26,12 +26,14 @@ from ..core.questions import (
 )
 from ..core.request import Credentials, Request
 from ..core.rules import Policy
+from ..core.verdict import ALLOW
 from ..resolver import Resolver
 from ..robotstxt.cache import RobotsCache
 from ..stores import LimitStore
 from .metrics import Metrics
 from .pacing import Pacer
 from .target_health import TargetHealth
+from .throttled import Throttling
 
 LOOK_EVERY = 0.005  # seconds
 
@@ -64,7 +66,9 @@ class Gate:
                                    count=metrics.count_target)
         self.pacer = Pacer(store, lambda: self.policy.queue, over=self.health.over)
         self.metrics = metrics
-        self._looked = 0.0
+        self.throttling = Throttling()
+        self.look_at_closed: Callable[[], None] = lambda: None  # brings `policy.closed` up to date
+        self._looked = self._looked_at_closed = 0.0
         # (at hand, otherwise): the first returns None when it has to be waited for
         self._answers: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Awaitable[Any]]]] = {
             WhoIs: (self._who_now, self._who),
@@ -82,6 +86,7 @@ class Gate:
         Never raises an Exception for a failing part: that part's control then refuses.
         """
         started = time.perf_counter()
+        self._look_at_closed()
         asking = decide(request, self.policy, time.time(), charge=charge)
         try:
             question = next(asking)
@@ -108,7 +113,16 @@ class Gate:
         if verdict.wait:
             self.metrics.paced_seconds.observe(verdict.wait)
         self.metrics.count_verdict(verdict.result.value, verdict.control, verdict.rule)
+        if verdict is not ALLOW:
+            self.throttling.note(case)
         return case
+
+    def _look_at_closed(self) -> None:
+        """Before the policy is handed to the decision: as `_look_for_changes`, for targets."""
+        now = time.monotonic()
+        if now - self._looked_at_closed >= LOOK_EVERY:
+            self.look_at_closed()
+            self._looked_at_closed = now
 
     def _bound(self, account: Account) -> Account | Unidentified:
         """The account as it stands now: it may have been suspended since the tunnel opened."""

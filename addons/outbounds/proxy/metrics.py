@@ -105,6 +105,12 @@ class Metrics:
         self.reloads = Counter(
             "outbounds_policy_reloads", "Reloads of the policy, by result.", ("result",),
             registry=registry)
+        self._closed = Gauge(
+            "outbounds_closed_targets", "Targets that an operator has closed.", registry=registry)
+        self._closed_unreadable = Gauge(
+            "outbounds_closed_targets_unreadable",
+            "1 while closed.json cannot be read and what was read before is in force.",
+            registry=registry)
         self.list_entries = Gauge(
             "outbounds_list_entries", "Entries of a compiled list.", ("list",), registry=registry)
         self.list_age = Gauge(
@@ -139,6 +145,10 @@ class Metrics:
         if child is None:
             child = self._verdict_children[key] = self.verdicts.labels(*key)
         child.inc()
+
+    def closed_targets(self, number: int, unreadable: bool) -> None:
+        self._closed.set(number)
+        self._closed_unreadable.set(unreadable)
 
     def list_state(self, name: str, entries: int, age: float, error: bool) -> None:
         self.list_entries.labels(name).set(entries)

@@ -50,6 +50,9 @@ class Pacer:
         """Requests that are held now."""
         return len(self._turns)
 
+    def waiting_of(self, account: str) -> int:
+        return self._turns.held_of(account)
+
     # --- taking ---------------------------------------------------------------------------------
 
     def take_now(self, question: Take) -> Taken | Exceeded | None:

@@ -12,6 +12,7 @@ import gc
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mitmproxy import ctx, http
@@ -43,6 +44,7 @@ from .list_keeper import ListKeeper
 from .metrics import Metrics
 from .metrics_page import serve_page
 from .modes import unjudged_mode
+from .operator_access import OperatorAccess
 from .own_addresses import own_addresses
 from .prerequisites import Prerequisites
 from .prerequisites import StartError as StartError
@@ -83,6 +85,7 @@ class Service:
         self.approvals: Approvals
         self.exchanges: Exchanges
         self.tunnels: Tunnels
+        self.operators: OperatorAccess
         self.slow_clients: SlowClients
         self.identifier: Identifier
         self.stopping = False
@@ -114,6 +117,7 @@ class Service:
 
     def _assemble(self) -> None:
         settings, metrics = self.settings, self.metrics
+        worker, workers = (self.link.place.index, self.link.place.count) if self.link else (0, 1)
         session = secrets.token_hex(8)
         self._evidence = EvidenceClient(
             settings.evidence.socket, session, timeout=settings.evidence.ack_timeout)
@@ -134,8 +138,9 @@ class Service:
         self.exchanges = Exchanges(self.runtime)
         self.tunnels = Tunnels(self.runtime, self.exchanges)
         self.slow_clients = SlowClients(
-            self.runtime, self.exchanges, ctx.master.addons.get("proxyserver"),
-            workers=self.link.place.count if self.link is not None else 1)
+            self.runtime, self.exchanges, ctx.master.addons.get("proxyserver"), workers)
+        self.operators = OperatorAccess(self.runtime, worker, targets=gate.health.states,
+                                        waiting_of=gate.pacer.waiting_of)
         metrics.set_policy(settings.policy.version)
         metrics.watch_cache("dns", self.resolver.__len__)
         metrics.watch_cache("robots", lambda: len(gate.robots))
@@ -155,6 +160,7 @@ class Service:
         keeper = self._keeper = ListKeeper(settings, self._adopt, self.metrics,
                                            builds=self.link is None or self.link.place.index == 1)
         self._adopt(await keeper.complete())
+        await self.operators.start()
         if settings.evidence.collector == "spawn" and self.link is None:
             self._collector = CollectorProcess(
                 settings.evidence.directory, settings.evidence.socket,
@@ -205,19 +211,18 @@ class Service:
             task.cancel()
         if self._keeper is not None:
             await self._keeper.stop()
-        if self.runtime is not None:
-            # first: what comes free below must not let anyone in who still waits
+        if self.runtime is not None:  # first: what comes free below must let nobody in who waits
             self.runtime.gate.pacer.close()
         for client in self.clients:
             self.tunnels.close(client, reason="the proxy stopped")
             self.exchanges.abandon(client, "the proxy stopped")
         if self.runtime is not None:
+            await self.operators.aclose()
             await self.runtime.gate.robots.aclose()
+            await self.runtime.gate.store.aclose()
             self.identifier.close()
         if self._evidence is not None:
             await self._evidence.close(2.0)
-        if self.runtime is not None:
-            await self.runtime.gate.store.aclose()
         if self._collector is not None:
             await self._collector.stop()
         if self._stop_metrics is not None:
@@ -256,7 +261,7 @@ class Service:
         settings = settings.with_own(own_addresses(), ports)
         runtime = self.runtime
         self.settings = runtime.settings = settings
-        runtime.gate.policy = settings.policy
+        gate.policy = replace(settings.policy, closed=gate.policy.closed)
         runtime.route_fields = RouteFields(settings.forged_headers)
         self.metrics.set_policy(settings.policy.version)
         if settings.warnings != old.warnings or runtime.starting:

@@ -12,7 +12,8 @@ from typing import Any
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance
 
 
-async def listen_shared(self: AsyncioServerInstance[Any], host: str, port: int) -> list[asyncio.Server]:
+async def listen_shared(self: AsyncioServerInstance[Any], host: str,
+                        port: int) -> list[asyncio.Server]:
     """In place of mitmproxy's `listen`: for TCP, and never with port 0, which the supervisor has
     made a number that all workers share."""
     assert port and self.mode.transport_protocol == "tcp", (self.mode, port)

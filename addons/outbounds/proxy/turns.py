@@ -44,6 +44,9 @@ class Turns:
         """Requests that are held."""
         return self._total
 
+    def held_of(self, account: str) -> int:
+        return self._held[account]
+
     def line_before(self, charges: Charges, turned: Iterable[LineKey] = ()) -> Line | None:
         """A line that a request with these charges has to stand in first, if there is one."""
         if not self.lines:

@@ -25,6 +25,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from ..core.closed_targets import is_target
 from ..core.destination import BadHost, parse_host
 from . import quantity
 from .source import Unusable, check_file
@@ -114,19 +115,6 @@ def _address(value: str) -> str:
     except ValueError:
         raise ValueError("not an IP address; use one of this machine's, such as 127.0.0.1") \
             from None
-
-
-def _name_server(value: str) -> str:
-    address, _, port = value.rpartition(":") if value.count(":") == 1 or "]:" in value else (
-        value, "", "53")
-    try:
-        ip = ipaddress.ip_address(address.removeprefix("[").removesuffix("]"))
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError
-    except ValueError:
-        raise ValueError("not a name server; write its address, such as 192.0.2.53, with the port "
-                         "if it is not 53: 127.0.0.1:5353 or [::1]:5353") from None
-    return f"[{ip}]:{int(port)}" if ip.version == 6 else f"{ip}:{int(port)}"
 
 
 def _network(value: str) -> str:
@@ -236,6 +224,8 @@ def _liftable(value: str, info: ValidationInfo) -> str:
     kind, _, detail = value.partition(":")
     if kind == "robots" and detail:
         raise ValueError("the line of a robots.txt is the site's to change; use robots")
+    if kind == "closed" and is_target(detail) and not detail.isdecimal():
+        return value
     port = re.fullmatch(r"port/(\d{1,5})", value, re.ASCII)
     if value in LIFTABLE or (port and 1 <= int(port[1]) <= 65535):
         return value
@@ -292,7 +282,6 @@ Label = Annotated[str, _matching(re.compile(r"[a-z0-9][a-z0-9._:-]{0,63}", re.AS
     "not a label; use lower-case letters, digits, '.', ':', '_' and '-'")]
 Sha256 = Annotated[str, _matching(re.compile(r"[0-9a-f]{64}", re.ASCII),
     "not a SHA-256; write the 64 hex digits in lower case")]
-NameServer = Annotated[str, AfterValidator(_name_server)]
 DataFolder = Annotated[Path, BeforeValidator(_data_folder)]
 InData = Annotated[Path, BeforeValidator(_in_data)]
 SocketPath = Annotated[Path, BeforeValidator(_socket)]

@@ -21,7 +21,6 @@ from .fields import (
     ExistingFile,
     HeaderText,
     InData,
-    NameServer,
     OptionalHeaderText,
     PlanRef,
     PositiveDuration,
@@ -31,6 +30,7 @@ from .fields import (
     Strict,
     Token,
 )
+from .name_server import NameServer
 from .store_url import StoreUrl
 
 
