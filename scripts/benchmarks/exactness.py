@@ -51,6 +51,8 @@ class Hours:
 
 RATE = Limit("rate", Unit.REQUESTS, Per.ACCOUNT, 60, 60.0, 20)
 QUOTA = Limit("quota", Unit.REQUESTS, Per.ACCOUNT, 500, 0.0, 0, calendar=Hours())
+# seconds at the end in which nobody asks again: Unix time as a float may be in the next hour
+LAST = 1e-3
 PER_REQUEST = 1_000_000  # microseconds for one request at RATE
 
 
@@ -100,13 +102,12 @@ async def play(stores: Sequence[LimitStore], clock: Clock, *, accounts: int = 10
                 judge.admitted(account, clock.now)
         if again:
             wait = said.retry_after or 0.0 if isinstance(said, Exceeded) else 0.0
-            # not in the last millisecond: Unix time as a float is in the next hour by then
-            if clock.now + wait < start + seconds - 1e-3:
+            if clock.now + wait < start + seconds - LAST:
                 heapq.heappush(due, (clock.now + wait - start, True, account, 1))
     outcome.over = judge.over
     for account, when in begun.items():
         right = QUOTA.count if account % 2 else RATE.burst + (
-            seconds - when) * RATE.count / RATE.window
+            seconds - LAST - when) * RATE.count / RATE.window
         outcome.short = min(outcome.short, judge.count.get(account, 0) - right)
     return outcome
 

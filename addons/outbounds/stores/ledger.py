@@ -67,10 +67,17 @@ class Ledger(ABC):
         worst: tuple[float, Charge] | None = None
         paceable = True
         for charge in charges:
-            late = self._weigh(charge, charge.need, now, writes)
+            limit = charge.limit
+            if limit.calendar is None and limit.unit not in _SPECIAL:
+                # what most charges are, without the way round
+                tat, late = gcra(self._tat(key := f"{limit.id}\n{charge.key}"), now,
+                                 limit.window / limit.count, limit.burst, charge.cost, charge.need)
+                if charge.cost:
+                    writes.append((TAT, key, tat, None))
+            else:
+                late = self._weigh(charge, charge.need, now, writes)
             if late != 0.0:
                 # go on: a truthful Retry-After is the longest wait of all the limits
-                limit = charge.limit
                 paceable = paceable and limit.over is Over.PACE and late <= limit.max_wait
                 if worst is None or late > worst[0]:
                     worst = late, charge
@@ -142,8 +149,6 @@ class Ledger(ABC):
         limit = charge.limit
         unit = limit.unit
         key = f"{limit.id}\n{charge.key}"
-        if limit.calendar is None and unit not in _SPECIAL:
-            return self._rate(charge, key, need, now, writes)  # by far the most are
         if unit is _CONCURRENT or unit is _TUNNELS:
             writes.append((HELD, key, charge.cost, None))
             wanted = need if need > charge.cost else charge.cost
