@@ -29,7 +29,7 @@ def test_good(config: Path) -> None:
     result = CliRunner().invoke(check, ["--config", str(config)])
     assert (result.exit_code, result.stderr) == (0, "")
     line, = result.stdout.splitlines()
-    assert line.startswith(f"{config} is good: 2 plans, 6 limits, 2 lists (entries: blocked ")
+    assert line.startswith(f"{config} is good: 2 plans, 9 limits, 2 lists (entries: blocked ")
     assert ", 0 exceptions, 43 clauses; policy " in line
 
 

@@ -160,7 +160,7 @@ def test_limit_keys(per: Per, account: str, host: str, key: str) -> None:
 def test_each_address_of_the_target_is_charged() -> None:
     """Any of them may be dialled."""
     limit = Limit("x", Unit.REQUESTS, Per.ADDRESS, 5, 1.0, 5)
-    two = (ip_address("93.184.216.34"), ip_address("2606:2800::1"))
+    two = (ip_address("93.184.216.34"), ip_address("2606:2800::1"), ip_address("93.184.216.34"))
     found = drive(policy=with_limits(limit), answers={AddressesOf: two}).case.charges
     assert [each.key for each in found] == ["93.184.216.34", "2606:2800::1"]
 

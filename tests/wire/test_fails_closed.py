@@ -43,6 +43,7 @@ from outbounds.evidence.client import EvidenceClient
 from outbounds.evidence.record import Encoder
 from outbounds.identity.verifier import Identifier
 from outbounds.proxy import hooks, recorder, reload, replies, service
+from outbounds.proxy.target_health import TargetHealth
 from outbounds.resolver import Found, Lookup, Outcome
 from outbounds.robotstxt import RobotsCache
 from outbounds.stores.memory import MemoryStore
@@ -73,7 +74,8 @@ core_policy.CONTROLS = tuple(
     (name, breaks("control " + name, control)) for name, control in core_policy.CONTROLS)
 
 for owner, name, value in (
-        (MemoryStore, "take", "plenty"), (RobotsCache, "peek", "allowed"),
+        (MemoryStore, "take_now", "plenty"), (TargetHealth, "charges", "unknown"),
+        (RobotsCache, "peek", "allowed"),
         (RobotsCache, "get", "allowed"), (Identifier, "identify_now", "alice"),
         (Identifier, "identify", "alice"), (Identifier, "current", "alice"),
         (recorder.Recorder, "open", None), (Encoder, "encode", b""),
@@ -208,7 +210,8 @@ def test_a_fault_in_a_control_refuses_on_every_way_in(bench: Bench, control: str
 
 
 @pytest.mark.parametrize(("key", "control"), [
-    ("MemoryStore.take", "limits"), ("MemoryStore.take garbage", "limits"),
+    ("MemoryStore.take_now", "limits"), ("MemoryStore.take_now garbage", "limits"),
+    ("TargetHealth.charges", "limits"), ("TargetHealth.charges garbage", "limits"),
     ("RobotsCache.peek", "robots"), ("RobotsCache.peek garbage", "robots"),
     ("Identifier.identify_now", "identity"), ("Identifier.identify_now garbage", "identity"),
 ])

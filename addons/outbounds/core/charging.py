@@ -87,7 +87,7 @@ def limit_keys(per: Per, account: Account | None, case: Case) -> tuple[str, ...]
         over = host.text if per is Per.ACCOUNT_HOST else site_of(host)
         return (f"{account.id} {over}",)
     if per is Per.ADDRESS:
-        return tuple(map(str, case.addresses))
+        return tuple(dict.fromkeys(map(str, case.addresses)))
     if per is Per.SOURCE:
         return (source_key(case.request.source.ip),)
     return (host.text if per is Per.HOST else site_of(host),)

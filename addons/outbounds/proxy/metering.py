@@ -51,10 +51,11 @@ class Meter:
     def _charge(self, charges: tuple[Charge, ...], octets: int, sender: str) -> bool:
         if self._over or not charges or not octets:
             return not self._over
-        found = self._store.debit(tuple(replace(each, cost=octets, need=0) for each in charges))
+        # what a charge needs stays in it, so that a Retry-After says when there is room again
+        found = self._store.debit(tuple(replace(each, cost=octets) for each in charges))
         if found is None:
             return True
-        if found.limit.over is Over.PACE:
+        if found.limit.over is Over.PACE and not found.unavailable:
             self._hold(sender, found.retry_after or 0.0)
             return True
         self._over = True

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..identity.accounts_file import AccountsFile, AccountsFileError
 from ..identity.htpasswd import Htpasswd, HtpasswdError
 from ..settings import Settings
+from .descriptors import make_room
 from .identification import htpasswd_of
 from .reload import read_settings
 
@@ -30,6 +31,7 @@ class Prerequisites:
     def load(cls, config_dir: Path) -> Prerequisites:
         """Raises SettingsError with every fault of the files, StartError for what they point to."""
         settings = read_settings(config_dir)
+        make_room(settings.service.clients.connections.total)
         try:
             settings.service.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             accounts = AccountsFile(settings.identity.accounts)

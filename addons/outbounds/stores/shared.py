@@ -91,22 +91,32 @@ class SharedStore(Ledger):
     async def take(self, charges: Charges, report: bool = False) -> Taken | Exceeded:
         return self.take_now(charges, report)
 
+    # What is told to a store that is closed comes too late to matter: it has let go of all.
+
     def debit(self, charges: Charges) -> Exceeded | None:
+        if self._table is None:
+            return None
         with self._open.locked():
             self._found.clear()
             return self._debit(charges, self._clock())
 
     def release(self, charges: Charges) -> None:
+        if self._table is None:
+            return
         with self._open.locked():
             self._found.clear()
             self._release(charges, self._clock())
 
     def give_back(self, charges: Charges) -> None:
+        if self._table is None:
+            return
         with self._open.locked():
             self._found.clear()
             self._give_back(charges, self._clock())
 
     def hold_off(self, charge: Charge, seconds: float) -> None:
+        if self._table is None:
+            return
         with self._open.locked():
             self._found.clear()
             try:

@@ -19,6 +19,7 @@ GREATEST = frozenset({
     "outbounds_policy_info", "outbounds_policy_reload_failed", "outbounds_policy_waiting",
     "outbounds_list_entries", "outbounds_list_age_seconds", "outbounds_list_error",
     "outbounds_list_stale", "outbounds_list_build_seconds",
+    "outbounds_closed_targets", "outbounds_closed_targets_unreadable",
 })
 
 
