@@ -11,15 +11,16 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, WSMsgType, web
 
 from . import sockets
 from .dialogue import Answer, basic
-from .harness import PLAIN_PASSWORD, add_account, edit_yaml, wait_until
+from .harness import PLAIN_PASSWORD, accounts_file, add_account, edit_yaml, wait_until
 from .sockets import TcpOrigin
 from .stage import Stage, staged
 
@@ -98,8 +99,11 @@ def stage(running: Stage) -> Stage:
 
 async def answer(request: web.Request) -> web.StreamResponse:
     """/octets/N sends N octets, /wait/S takes so long; uploads are read."""
-    async for _ in request.content.iter_chunked(65536):
-        pass
+    if request.path != "/socket":
+        async for _ in request.content.iter_chunked(65536):
+            pass
+    if request.path == "/socket":
+        return await chat(request)
     match = re.match(r"/(octets|wait|own)/?([\d.]*)", request.path)
     if match is None:
         return web.Response(text="fine\n")
@@ -115,6 +119,15 @@ async def answer(request: web.Request) -> web.StreamResponse:
         await response.write(b"x" * min(left, 65536))
         left -= min(left, 65536)
     return response
+
+
+async def chat(request: web.Request) -> web.StreamResponse:
+    """Answers every message; to "send" with 64 KiB."""
+    peer = web.WebSocketResponse(max_msg_size=0)
+    await peer.prepare(request)
+    async for message in peer:
+        await peer.send_str("x" * 65536 if message.data == "send" else "thanks")
+    return peer
 
 
 Make = Callable[..., str]
@@ -267,6 +280,37 @@ def test_a_quota_is_of_the_calendar(stage: Stage, account: Make) -> None:
     assert refused["ratelimit-policy"] == f'"daily-0";q={100 * KIB};qu="content-bytes";w=86400'
     midnight = 86400 - time.time() % 86400
     assert abs(int(refused["retry-after"]) - midnight) <= 2
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+def test_a_websocket_that_runs_out_is_ended(stage: Stage, account: Make, direction: str) -> None:
+    """Messages are octets like any others."""
+    name = account(direction)
+
+    async def talk() -> int:
+        got = 0
+        async with ClientSession() as session, session.ws_connect(
+                stage.url("/socket", "one.site.test").replace("http", "ws", 1), max_msg_size=0,
+                proxy=stage.proxy.url_for(name)) as peer:
+            for _ in range(64):
+                await peer.send_str("send" if direction == "down" else "x" * 65536)
+                message = await peer.receive()
+                if message.type is not WSMsgType.TEXT:
+                    break
+                got += len(message.data)
+        return got
+
+    asyncio.run(talk())
+    end = ended_by(stage, f"{direction}-0", url_path="/socket", user_id=_id(stage, name))
+    octets = end["http.response.bytes" if direction == "down" else "http.request.bytes"]
+    assert MIB <= octets < 4 * MIB
+
+
+def _id(stage: Stage, name: str) -> str:
+    with closing(accounts_file(stage.proxy.config)) as file:
+        found = file.by_name(name)
+    assert found is not None
+    return found[0].id
 
 
 # --- what is held -------------------------------------------------------------------------------

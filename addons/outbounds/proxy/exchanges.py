@@ -255,10 +255,17 @@ class Exchanges:
         assert flow.websocket is not None
         exchange = client.exchanges.get(flow.id)
         for message in flow.websocket.messages:
-            if exchange is not None and message.from_client:
-                exchange.bytes_up += len(message.content)
-            elif exchange is not None:
-                exchange.bytes_down += len(message.content)
+            if exchange is None:
+                break
+            octets, meter = len(message.content), exchange.meter
+            if message.from_client:
+                exchange.bytes_up += octets
+                passes = meter is None or meter.up(octets, client.id)
+            else:
+                exchange.bytes_down += octets
+                passes = meter is None or meter.down(octets, flow.server_conn.id)
+            if not passes:
+                message.drop()
         flow.websocket.messages.clear()
 
     def _closed(self, flow: http.HTTPFlow, exchange: Exchange, outcome: str, reason: str, *,
