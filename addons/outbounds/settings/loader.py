@@ -48,7 +48,8 @@ class Settings:
     """A configuration that has been checked, whole and immutable.
 
     folder          where it was read from, as given
-    service         outbounds.yaml: name, contact, listen, data, metrics, heads
+    service         outbounds.yaml: name, contact, listen, data, metrics, heads, dns, clients,
+                    targets, store
     identity        identity.yaml: realm, accounts, htpasswd, cache, failures, networks
     robots          robots.yaml: fetch, cache (what decides is in policy.robots)
     evidence        evidence.yaml: directory, collector, socket, ack_timeout, segment_size
