@@ -22,7 +22,7 @@ from outbounds.core.case import Case
 from outbounds.core.destination import parse_host
 from outbounds.core.limits import Charge, Per
 from outbounds.core.policy import decide
-from outbounds.core.questions import AddressesOf, RobotsOf, Take, WhoIs
+from outbounds.core.questions import AddressesOf, RobotsOf, Take, TargetCharges, WhoIs
 from outbounds.core.request import Credentials, Name, Request, Source, Way
 from outbounds.core.verdict import Result
 from outbounds.identity.accounts_file import AccountsFile
@@ -87,9 +87,10 @@ class Parts:
             case = await self.gate.judge(request)
             if case.verdict.result is not Result.ALLOW:
                 raise RuntimeError(f"not allowed: {case.verdict}")
+            self._over(case)
         limit = next(charge.limit for charge in case.charges if charge.limit.per is Per.ACCOUNT)
         for account_id in self._ids:
-            self.store.take((Charge(limit, account_id),))
+            self.store.take_now((Charge(limit, account_id),))
 
     def decide(self, request: Request) -> Case:
         asking = decide(request, self.settings.policy, 1_800_000_000.0)
@@ -97,24 +98,28 @@ class Parts:
             WhoIs: lambda q: self.identifier.identify_now(q.credentials, q.source.ip),
             AddressesOf: lambda q: self.resolver.peek(q.host),
             RobotsOf: lambda q: self.robots.peek(q.origin),
-            Take: lambda q: self.store.take(q.charges),
+            TargetCharges: lambda q: self.gate.health.charges(q.host, q.tunnel),
+            Take: lambda q: self.gate.pacer.take_now(q),
         }
         try:
             question = next(asking)
             while True:
                 question = asking.send(answers[type(question)](question))
         except StopIteration as stop:
-            case: Case = stop.value
-            return case
+            return self._over(stop.value)
 
     def judge(self, request: Request) -> Case:
         """The gate, which must not give up the loop where everything is at hand."""
         try:
             self.gate.judge(request).send(None)
         except StopIteration as stop:
-            case: Case = stop.value
-            return case
+            return self._over(stop.value)
         raise RuntimeError("an answer was not at hand")
+
+    def _over(self, case: Case) -> Case:
+        """The request has ended: its place among those under way is given back."""
+        self.gate.pacer.release(case.charges)
+        return case
 
     def close(self) -> None:
         self.identifier.close()

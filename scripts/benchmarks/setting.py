@@ -44,7 +44,7 @@ def configuration(folder: Path, origin_port: int) -> Path:
 
     def limits(data: Any) -> None:
         for limit in data["limits"]:
-            if limit["unit"] == "requests":
+            if limit["unit"] in ("requests", "connections", "refusals"):
                 limit.update(AMPLE)
 
     edit(folder / "destinations.yaml", destinations)
