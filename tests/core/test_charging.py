@@ -24,9 +24,9 @@ from driving import (
 from outbounds.core.account import Account, Plan, Unidentified
 from outbounds.core.case import Case
 from outbounds.core.charging import (
-    ROOM,
     charges_for,
     crawl_delay_charge,
+    dial_charges,
     limit_keys,
     source_key,
 )
@@ -35,6 +35,7 @@ from outbounds.core.limits import Charge, Exceeded, Limit, Over, Per, Taken, Uni
 from outbounds.core.questions import AddressesOf, NoSuchHost, Take, TargetCharges, WhoIs
 from outbounds.core.request import Source, Way
 from outbounds.core.rules import Policy
+from outbounds.core.tariff import ROOM, item
 from outbounds.core.verdict import Kind, RateLimit
 from outbounds.settings.calendar import Calendar, Every
 
@@ -92,6 +93,20 @@ def test_where_each_unit_is_charged(unit: Unit) -> None:
     found = tuple("x" in charged(drive(what, policy)) for what in (
         request(), tunnel(), request("https://site.example/", Way.INSPECTED)))
     assert found == SAY[unit]
+
+
+def test_new_connections_are_charged_at_the_dial() -> None:
+    limit = Limit("x", Unit.CONNECTIONS, Per.ACCOUNT_SITE, 5, 1.0, 5, ports=frozenset({80}))
+    case = drive(policy=with_limits(limit, PER_ACCOUNT)).case
+    assert dial_charges(case) == (Charge(limit, "acct_a site.example"),)
+    assert dial_charges(drive(tunnel(), with_limits(limit)).case) == ()
+
+
+def test_what_a_plan_comes_to_is_worked_out_again_for_another_policy() -> None:
+    """`replace` is how policies are made of others."""
+    assert charged(drive(policy=POLICY)) != {}
+    none = replace(POLICY, plans={"default": Plan("default", ())})
+    assert charged(drive(policy=none)) == {}
 
 
 @pytest.mark.parametrize(("narrowing", "what", "applies"), [
@@ -154,7 +169,8 @@ KEYS = [
 def test_limit_keys(per: Per, account: str, host: str, key: str) -> None:
     """One target, one key, however it is spelled; one account's keys never another's."""
     case = Case(replace(request(), host=parse_host(host)), POLICY, NOW)
-    assert limit_keys(per, Account(account, "x"), case) == (key,)
+    case.account = Account(account, "x")
+    assert limit_keys(per, case) == (key,)
 
 
 def test_each_address_of_the_target_is_charged() -> None:
@@ -194,7 +210,7 @@ def test_octets_cost_nothing_at_first_but_there_must_be_room(burst: int, need: i
 
 def test_a_stranger_has_no_account_to_charge() -> None:
     case = Case(request(), POLICY, NOW)
-    assert charges_for(PER_ACCOUNT, None, case) == ()
+    assert charges_for([item(PER_ACCOUNT)], case) == []
 
 
 # --- over the edge ------------------------------------------------------------------------------

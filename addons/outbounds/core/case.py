@@ -29,7 +29,6 @@ class Case:
     robots_scope: str = ""  # "path": the rule for this very path; "site": the whole-site rule only
     crawl_delay: float = 0.0
     charges: tuple[Charge, ...] = ()
-    dial_charges: tuple[Charge, ...] = ()  # what a new connection to the target costs
     taken: Taken | None = None
     lifted: tuple[str, ...] = ()  # ids of the exceptions that were used
     hang_up: bool = False  # so much was refused that the connection is to be closed

@@ -8,40 +8,30 @@ connection is closed. It counts for the account and the source, never for the ta
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from .account import Account
 from .case import Case
 from .controls import Asking, of_kind
 from .limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
 from .questions import Question, Take, TargetCharges
-from .request import Request
 from .site import site_of
+from .tariff import Item, item
 from .verdict import Kind, Verdict, refuse
-
-# octets that must be free before a transfer may begin, so that whoever comes back when told to is
-# not cut off with the first chunk
-ROOM = 65_536
 
 
 def limits(case: Case) -> Asking:
     account, request, policy = case.account, case.request, case.policy
     assert account is not None
     plan = policy.plans[account.plan]
-    charges = [charge for limit in policy.limits_of(account) if _at_the_verdict(limit, request)
-               for charge in charges_for(limit, account, case)]
+    charges = charges_for(policy.tariff_of(account).at_verdict[request.way], case)
     if case.crawl_delay > 0:
         charges.append(crawl_delay_charge(case))
     spared = of_kind((yield TargetCharges(request.host, request.way.opens_tunnel)), tuple)
-    charges += (of_kind(charge, Charge) for charge in spared)
+    charges += [of_kind(charge, Charge) for charge in spared]
     case.charges = tuple(charges)
-    case.dial_charges = tuple(
-        charge for limit in policy.limits_of(account) if limit.unit is Unit.CONNECTIONS
-        and limit.applies_to(request.method, request.port, request.host.text)
-        for charge in charges_for(limit, account, case))
     outcome: Taken | Exceeded = yield Take(case.charges, account.id, plan.weight, plan.announce)
     if isinstance(outcome, Exceeded):
         return exceeded(outcome)
@@ -49,36 +39,33 @@ def limits(case: Case) -> Asking:
     return None
 
 
-def _at_the_verdict(limit: Limit, request: Request) -> bool:
-    """Whether a limit has a say when a request is judged. New connections are charged at the dial,
-    refusals when there is one; octets of requests inside a tunnel are the tunnel's."""
-    unit = limit.unit
-    if unit is Unit.TUNNELS:
-        applies = request.way.opens_tunnel
-    elif unit is Unit.CONCURRENT:
-        applies = not request.way.opens_tunnel
-    elif unit.octets:
-        applies = request.way.opens_tunnel or not request.way.in_tunnel
-    else:
-        applies = unit in (Unit.REQUESTS, Unit.HOSTS)
-    return applies and limit.applies_to(request.method, request.port, request.host.text)
+def dial_charges(case: Case) -> tuple[Charge, ...]:
+    """What a new connection to the target of a request that was let through costs."""
+    assert case.account is not None
+    return tuple(charges_for(case.policy.tariff_of(case.account).at_dial, case))
 
 
-def charges_for(limit: Limit, account: Account | None, case: Case) -> tuple[Charge, ...]:
-    """What a request costs under a limit: usually one charge; one for each address of the target
+def charges_for(items: Iterable[Item], case: Case) -> list[Charge]:
+    """What a request costs: under each limit usually one charge; one for each address of the target
     where addresses are counted; none where the limit is per account and the account unknown."""
-    member, cost, need = "", 1, 0
-    if limit.unit is Unit.HOSTS:
-        member = case.request.host.text
-    elif limit.unit.octets:
-        cost, need = 0, min(ROOM, limit.burst)
-    return tuple(Charge(limit, key, cost, need, member) for key in limit_keys(
-        limit.per, account, case))
+    request = case.request
+    keys: dict[Per, tuple[str, ...]] = {}
+    charges = []
+    for limit, per, narrowed, cost, need, visits in items:
+        if narrowed and not limit.applies_to(request.method, request.port, request.host.text):
+            continue
+        if per not in keys:
+            keys[per] = limit_keys(per, case)
+        for key in keys[per]:
+            charges.append(Charge(limit, key, cost, need, request.host.text if visits else ""))
+    return charges
 
 
-def limit_keys(per: Per, account: Account | None, case: Case) -> tuple[str, ...]:
+def limit_keys(per: Per, case: Case) -> tuple[str, ...]:
     """Whose state a limit is charged to: the owner first, so that it can be found by it."""
-    host = case.request.host
+    host, account = case.request.host, case.account
+    if per is Per.HOST:
+        return (host.text,)
     if per.of_account:
         if account is None:
             return ()
@@ -90,7 +77,7 @@ def limit_keys(per: Per, account: Account | None, case: Case) -> tuple[str, ...]
         return tuple(dict.fromkeys(map(str, case.addresses)))
     if per is Per.SOURCE:
         return (source_key(case.request.source.ip),)
-    return (host.text if per is Per.HOST else site_of(host),)
+    return (site_of(host),)
 
 
 def source_key(ip: str) -> str:
@@ -151,10 +138,9 @@ def refused(case: Case, verdict: Verdict) -> Generator[Question, Any, Verdict]:
     The first `burst` of them, and then so many per window, get their own answer. As many again get
     the 429. Beyond that the connection is closed, too (`case.hang_up`).
     """
-    account = case.account
-    ceilings = [each for each in case.policy.limits.values() if each.unit is Unit.REFUSALS
+    ceilings = [item(each) for each in case.policy.limits.values() if each.unit is Unit.REFUSALS
                 and (each.per is Per.SOURCE or _is_in_plan(each, case))]
-    charges = tuple(charge for limit in ceilings for charge in charges_for(limit, account, case))
+    charges = tuple(charges_for(ceilings, case))
     if not charges or not any(each.key for each in charges):
         return verdict
     outcome = yield Take(charges, patient=False)

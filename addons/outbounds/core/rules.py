@@ -10,6 +10,7 @@ from .closed_targets import NOTHING, ClosedTargets
 from .destination import AddressRules, Host
 from .hit import Matcher
 from .limits import Limit
+from .tariff import Tariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,19 @@ class Policy:
     # no file of the configuration closes a target: what is closed comes and goes by itself, and
     # is no part of `version`
     closed: ClosedTargets = NOTHING
+    _tariffs: dict[str, Tariff] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def versions(self) -> dict[str, str]:
         """What a record says about the policy it went by."""
         return {"policy_version": self.version, "lists_version": self.denylist.version}
+
+    def tariff_of(self, account: Account) -> Tariff:
+        """What the limits of the account's plan come to. Raises KeyError as `limits_of`."""
+        tariff = self._tariffs.get(account.plan)
+        if tariff is None:
+            tariff = self._tariffs[account.plan] = Tariff(self.limits_of(account))
+        return tariff
 
     def limits_of(self, account: Account) -> tuple[Limit, ...]:
         """The limits of the account's plan. A plan that is gone is an error, not "no limits"."""

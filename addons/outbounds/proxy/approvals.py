@@ -42,11 +42,12 @@ class Approvals:
         """Charge the dial that was permitted, as a new connection; None, or why it must wait."""
         assert server.address is not None
         approval = client.approved.get((server.address[0], server.address[1]))
-        if approval is None or not approval.charges:
+        charges = approval.charges() if approval is not None else ()
+        if approval is None or not charges:
             return None
         pacer, account = self._rt.gate.pacer, approval.account
         weight = self._rt.gate.policy.plans[account.plan].weight
-        question = Take(approval.charges, account.id, weight)
+        question = Take(charges, account.id, weight)
         outcome = pacer.take_now(question) or await pacer.take(question, client.leaving())
         if not isinstance(outcome, Exceeded):
             return None

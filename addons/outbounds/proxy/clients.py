@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,10 +65,11 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What a dial is made for: the account, and what a new connection costs it."""
+    """What a dial is made for: the account, and `charges`, what a new connection costs it: asked
+    for at the dial, since most requests find a connection that is open."""
 
     account: Account
-    charges: tuple[Charge, ...] = ()
+    charges: Callable[[], tuple[Charge, ...]]
 
 
 @dataclass(slots=True)

@@ -8,11 +8,13 @@ unjudged, which the stream guard turns into a 503.
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from mitmproxy import connection, http
 
 from ..core.account import Account
 from ..core.case import Case
+from ..core.charging import dial_charges
 from ..core.controls import closed_meanwhile
 from ..core.request import Request, Way
 from ..core.verdict import Kind, Verdict, refuse
@@ -124,7 +126,7 @@ class Exchanges:
         if upgrade and upgrade.lower() != "websocket":
             # RFC 9110 section 7.8: ours to ignore; a 101 would open a tunnel nobody judged
             del request.headers["upgrade"]
-        client.approved[exchange.dialled] = Approval(exchange.account, case.dial_charges)
+        client.approved[exchange.dialled] = Approval(exchange.account, partial(dial_charges, case))
         up, meter = rt.metrics.bytes_up, exchange.meter
 
         def count(chunk: bytes) -> bytes:

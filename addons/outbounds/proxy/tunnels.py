@@ -6,12 +6,14 @@ A tunnel is judged before it is dialled; `tunnel_contents` looks at what then co
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from mitmproxy import connection, http
 
 from ..core.account import Account
 from ..core.case import Case
+from ..core.charging import dial_charges
 from ..core.destination import BadHost, parse_host
 from ..core.request import Credentials, Request, Way
 from ..core.verdict import Kind, Verdict, refuse
@@ -110,7 +112,7 @@ class Tunnels:
         client.tunnel = tunnel
         GuardedHttpStream.tunnel_bytes[client.id] = client.tunnel.count
         rt.clients.bind(client, case.account.id)
-        client.approved[exchange.dialled] = Approval(case.account, case.dial_charges)
+        client.approved[exchange.dialled] = Approval(case.account, partial(dial_charges, case))
         rt.metrics.tunnels.inc()
         return case, record
 
