@@ -47,11 +47,15 @@ def configuration(folder: Path, origin_port: int) -> Path:
             if limit["unit"] in ("requests", "connections", "refusals"):
                 limit.update(AMPLE)
 
+    def service(data: Any) -> None:
+        data["metrics"] = {"host": "127.0.0.1", "port": free_port()}
+        # all of the load comes from one address
+        data["clients"]["connections"]["new_per_source"] = "1000000/s"
+
     edit(folder / "destinations.yaml", destinations)
     edit(folder / "limits.yaml", limits)
     edit(folder / "protocol.yaml", lambda data: data["ports"].append(origin_port))
-    edit(folder / "outbounds.yaml",
-         lambda data: data.update(metrics={"host": "127.0.0.1", "port": free_port()}))
+    edit(folder / "outbounds.yaml", service)
     return folder
 
 

@@ -347,6 +347,21 @@ def test_a_place_is_waited_for(stage: Stage, account: Make) -> None:
     assert [each.status for each in found] == [200] * 4
 
 
+def test_a_client_that_leaves_the_queue_frees_its_place_in_it(stage: Stage, account: Make) -> None:
+    """And nothing of what it asked for reaches the target."""
+    name = account("waits")
+    with stage.dialogue() as first, stage.dialogue() as second:
+        first.send("GET", stage.url("/wait/3", "one.site.test"), [basic(name)])
+        wait_until(lambda: "/wait/3" in stage.plain.paths())
+        second.send("GET", stage.url("/left", "one.site.test"), [basic(name)])
+        wait_until(lambda: stage.proxy.metrics()["outbounds_waiting_requests"] == 1)
+        second.close()
+        wait_until(lambda: stage.proxy.metrics()["outbounds_waiting_requests"] == 0)
+        assert first.answer().status == 200
+    assert ask(stage, name).status == 200
+    assert "/left" not in stage.plain.paths()
+
+
 # --- connections and hosts ----------------------------------------------------------------------
 
 
