@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from math import inf
 
-from .latency import BATCH, Latency
+from .latency import BATCH, QUICK, Latency
 from .rules import AdaptiveTerms
 
 LATENCY_CUT = 0.75
@@ -246,7 +246,8 @@ class Health:
         elif self._used:
             self.ceiling = min(self.ceiling + 1.0, float(self.terms.most))
             self._rounds += 1
-            if self._rounds >= self._dip_after:
+            # there is nothing to find out of one that is quick, or whose latency is not known
+            if self._rounds >= self._dip_after and latency is not None and latency > QUICK:
                 self._dip(now)
         if self.ceiling >= self.before:
             self.before = 0.0

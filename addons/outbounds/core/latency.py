@@ -22,6 +22,7 @@ SPARED = 0.7  # share of the way that the baseline goes towards a faster batch w
 FASTER = 0.25  # otherwise
 SLOWER = 0.02  # and towards a slower one
 _ERRORS = 2.0  # standard errors of a mean
+QUICK = 0.05  # seconds: a target that answers so soon is not in distress, whatever it did before
 _SHORTEST = 1e-4  # seconds; below it lies nothing that could be told apart
 
 
@@ -60,7 +61,7 @@ class Latency:
         self._count, self._sum, self._squares = 0, 0.0, 0.0
         if self._base is None:
             self._base = mean
-        elif mean > self._base + log(SLOW) + _ERRORS * error:
+        elif mean > max(log(QUICK), self._base + log(SLOW) + _ERRORS * error):
             return True
         else:
             gain = SPARED if spared else FASTER

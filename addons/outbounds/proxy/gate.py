@@ -30,6 +30,7 @@ from ..core.verdict import ALLOW
 from ..resolver import Resolver
 from ..robotstxt.cache import RobotsCache
 from ..stores import LimitStore
+from .loop_lag import LoopLag
 from .metrics import Metrics
 from .pacing import Pacer
 from .target_health import TargetHealth
@@ -63,7 +64,7 @@ class Gate:
         self.robots = robots
         self.store = store
         self.health = TargetHealth(store, lambda: self.policy.adaptive, shared=shared,
-                                   count=metrics.count_target)
+                                   count=metrics.count_target, lag=LoopLag())
         self.pacer = Pacer(store, lambda: self.policy.queue, over=self.health.over)
         self.metrics = metrics
         self.throttling = Throttling()

@@ -45,15 +45,17 @@ class _Lingering:
         self._refused, self._writer = refused, writer
 
     def close(self) -> None:
-        if self._refused.lingering >= MOST_LINGERING or self._writer.is_closing():
+        lingering = self._refused.lingering
+        if len(lingering) >= MOST_LINGERING or self._writer.is_closing():
             self._writer.close()
             return
-        self._refused.lingering += 1
+        lingering.add(self)
         self._writer.write_eof()
-        asyncio.get_running_loop().call_later(LINGER, self._end)
+        asyncio.get_running_loop().call_later(LINGER, self.end)
 
-    def _end(self) -> None:
-        self._refused.lingering -= 1
+    def end(self) -> None:
+        """Hang up. Idempotent."""
+        self._refused.lingering.discard(self)
         self._writer.transport.abort()
 
 
@@ -62,7 +64,7 @@ class RefusedConnections:
         self._rt = runtime
         self._tally: Counter[tuple[str, str]] = Counter()  # by source and rule
         self._latest: dict[tuple[str, str], tuple[connection.Client, Verdict]] = {}
-        self.lingering = 0
+        self.lingering: set[_Lingering] = set()
 
     def refuse(self, client: connection.Client, handler: Any, source: str,
                verdict: Verdict) -> None:
@@ -78,6 +80,13 @@ class RefusedConnections:
             reply = rt.replies.refusal(verdict, rt.recorder.new_id()[0], close=True)
             transport.writer.write(reply.to_bytes())
             transport.writer = _Lingering(self, transport.writer)
+
+    def close(self) -> None:
+        """The proxy stops: what is still to be recorded is, and nobody is waited for. Sockets that
+        are left open when their server has gone make asyncio complain."""
+        self.flush()
+        for each in tuple(self.lingering):
+            each.end()
 
     def flush(self) -> None:
         """Put on record what was refused since the last time."""

@@ -97,12 +97,15 @@ class SlowClients:
     # --- the sweep ------------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.sweep()
-            except Exception as fault:
-                self._rt.fault("slow-clients", fault)
+        try:
+            while True:
+                await asyncio.sleep(EVERY)
+                try:
+                    await self.sweep()
+                except Exception as fault:
+                    self._rt.fault("slow-clients", fault)
+        finally:  # the proxy stops
+            self.refused.close()
 
     async def sweep(self) -> None:
         now = time.monotonic()

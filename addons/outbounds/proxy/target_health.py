@@ -30,6 +30,7 @@ from . import retry_after
 
 PAUSE, CEILING = "target-pause", "target-ceiling"
 MAX_HOSTS = 20_000
+TELLS = 3.0  # a latency of so many times our own lag is the target's
 _LOOK = 8  # hosts that one more may look at to find one to forget
 
 
@@ -67,17 +68,19 @@ def _nothing(_: str) -> None:
 
 class TargetHealth:
     """`terms` None: targets are not watched, and nothing is charged. `shared`: the store is, with
-    other processes. `clock`: seconds, never backwards; `wall`: Unix seconds, for dates. `count` is
+    other processes. `clock`: seconds, never backwards; `wall`: Unix seconds, for dates; `lag`:
+    seconds by which this process itself is late. `count` is
     told what is decided, in a word of `core.adaptive.Health`."""
 
     def __init__(self, store: HoldsOff, terms: Callable[[], AdaptiveTerms | None],
                  clock: Callable[[], float] = time.monotonic, *, shared: bool = False,
-                 wall: Callable[[], float] = time.time,
+                 wall: Callable[[], float] = time.time, lag: Callable[[], float] = lambda: 0.0,
                  count: Callable[[str], None] = _nothing, max_hosts: int = MAX_HOSTS) -> None:
         self._store = store
         self._terms = terms
         self._clock = clock
         self._wall = wall
+        self._lag = lag
         self._shared = shared
         self._count = count
         self._max_hosts = max_hosts
@@ -119,6 +122,8 @@ class TargetHealth:
             return
         asked = self._asked(status, retry_after)
         now = self._clock()
+        if latency is not None and latency < TELLS * self._lag():
+            latency = None  # it may well be our own
         word = known.health.finished(now, began, status=status, failed=failed, retry_after=asked,
                                      latency=latency)
         self._decided(known, word, now)
