@@ -197,8 +197,7 @@ class Service:
         logger.info("Outbounds %s enforces policy %s from %s; listening on %s%s.", __version__,
                     settings.policy.version[:12], settings.folder,
                     ", ".join(f"{at[0]}:{at[1]}" for at in proxyserver.listen_addrs()),
-                    f"; metrics on http://{page.host}:{page.port}/metrics"
-                    if self.link is None else "")
+                    f"; metrics on http://{page.host}:{page.port}/metrics" if not self.link else "")
         if self.link is not None:
             self.link.ready(self.metrics.registry)
 
@@ -213,6 +212,7 @@ class Service:
             await self._keeper.stop()
         if self.runtime is not None:  # first: what comes free below must let nobody in who waits
             self.runtime.gate.pacer.close()
+            self.slow_clients.refused.close()
         for client in self.clients:
             self.tunnels.close(client, reason="the proxy stopped")
             self.exchanges.abandon(client, "the proxy stopped")

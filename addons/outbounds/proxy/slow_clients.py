@@ -97,15 +97,12 @@ class SlowClients:
     # --- the sweep ------------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(EVERY)
-                try:
-                    await self.sweep()
-                except Exception as fault:
-                    self._rt.fault("slow-clients", fault)
-        finally:  # the proxy stops
-            self.refused.close()
+        while True:
+            await asyncio.sleep(EVERY)
+            try:
+                await self.sweep()
+            except Exception as fault:
+                self._rt.fault("slow-clients", fault)
 
     async def sweep(self) -> None:
         now = time.monotonic()
