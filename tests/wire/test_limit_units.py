@@ -31,6 +31,10 @@ LIMITS = {  # plan: its limits, each of them (unit, per, …)
     "both": [{"unit": "bytes", "per": "account", "rate": "1KiB/s", "burst": "1MiB"}],
     "slowed": [{"unit": "bytes", "per": "account", "rate": "1MiB/s", "burst": "256KiB",
                 "over": "pace", "max_wait": "5s"}],
+    "slow-then-cut": [
+        {"unit": "bytes", "per": "account", "rate": "1KiB/s", "burst": "1MiB"},
+        {"unit": "bytes", "per": "account", "rate": "256B/s", "burst": "1MiB", "over": "pace",
+         "max_wait": "5s"}],
     "daily": [{"unit": "bytes-down", "per": "account", "quota": "100KiB/day"}],
     "held": [{"unit": "concurrent-requests", "per": "account", "max": 2}],
     "waits": [{"unit": "concurrent-requests", "per": "account", "max": 1, "over": "pace",
@@ -270,6 +274,29 @@ def test_pacing_slows_a_transfer_and_loses_nothing(stage: Stage, account: Make,
             assert dialogue.ask("POST", stage.url("/slow-up", "one.site.test"), [basic(name)],
                                 b"x" * 2 * MIB).status == 200
     assert time.monotonic() - started > 1.0
+
+
+def test_pacing_slows_a_tunnel_and_loses_nothing(stage: Stage, account: Make,
+                                                 target: TcpOrigin) -> None:
+    peer, reply = sockets.connect(stage.proxy, f"site.test:{target.port}", account("slowed"))
+    assert reply.status == 200
+    with peer:
+        started, got = time.monotonic(), 0
+        peer.settimeout(20)
+        peer.sendall(b"send %d\n" % (2 * MIB))
+        while got < 2 * MIB:
+            data = peer.recv(1 << 20)
+            assert data, got
+            got += len(data)
+    assert time.monotonic() - started > 1.0
+
+
+def test_a_limit_that_slows_hides_none_that_ends(stage: Stage, account: Make) -> None:
+    """Both are over their edge at once, and the one that slows would make it wait longer."""
+    name = account("slow-then-cut")
+    _, size = received(stage, name, f"/octets/{4 * MIB}")
+    assert size < 2 * MIB
+    assert ended_by(stage, "slow-then-cut-0", url_path=f"/octets/{4 * MIB}")
 
 
 def test_a_quota_is_of_the_calendar(stage: Stage, account: Make) -> None:

@@ -22,6 +22,9 @@ from . import held_reading
 LONGEST_HOLD = 5.0  # seconds without a read; then there is another look, and perhaps another hold
 
 
+Groups = tuple[tuple[Charge, ...], ...]
+
+
 class Debits(Protocol):
     """The part of a store that takes debits."""
 
@@ -48,19 +51,21 @@ class Meter:
         """Charge octets of the target's; False if they must not be passed on."""
         return self._charge(self._down, octets, server_id)
 
-    def _charge(self, charges: tuple[Charge, ...], octets: int, sender: str) -> bool:
-        if self._over or not charges or not octets:
+    def _charge(self, groups: Groups, octets: int, sender: str) -> bool:
+        if self._over or not octets:
             return not self._over
-        # what a charge needs stays in it, so that a Retry-After says when there is room again
-        found = self._store.debit(tuple(replace(each, cost=octets) for each in charges))
-        if found is None:
-            return True
-        if found.limit.over is Over.PACE and not found.unavailable:
-            self._hold(sender, found.retry_after or 0.0)
-            return True
-        self._over = True
-        self._cut(found)
-        return False
+        for charges in groups:
+            # what a charge needs stays in it, so that a Retry-After says when there is room again
+            found = self._store.debit(tuple(replace(each, cost=octets) for each in charges))
+            if found is None:
+                continue
+            if found.limit.over is Over.PACE and not found.unavailable:
+                self._hold(sender, found.retry_after or 0.0)
+            else:
+                self._over = True
+                self._cut(found)
+                return False
+        return True
 
     def _hold(self, sender: str, seconds: float) -> None:
         if sender in self._held or not seconds:
@@ -80,8 +85,12 @@ class Meter:
             self._let_go(sender)
 
 
-def _of(charges: tuple[Charge, ...], direction: Unit) -> tuple[Charge, ...]:
-    return tuple(each for each in charges if each.limit.unit in (direction, Unit.BYTES))
+def _of(charges: tuple[Charge, ...], direction: Unit) -> Groups:
+    """Those that end a transfer apart from those that slow it: a store names only the longest wait,
+    and a limit that slows must not hide one that ends."""
+    moved = [each for each in charges if each.limit.unit in (direction, Unit.BYTES)]
+    groups = (tuple(each for each in moved if each.limit.over is over) for over in Over)
+    return tuple(group for group in groups if group)
 
 
 def is_metered(charges: tuple[Charge, ...]) -> bool:
