@@ -222,7 +222,7 @@ class Kinds(Scenario):
         found = {(each.limit_id, each.key): each for each in await store.live("acct_1")}
         assert set(found) == {("slow", "acct_1"), ("tunnels", "acct_1"), ("quota", "acct_1"),
                               ("slow", "acct_1 a.example"), ("hosts", "acct_1")}
-        assert found["slow", "acct_1"].ahead == self.about(1000.0)
+        assert found["slow", "acct_1"].ahead == self.about_live(1000.0)
         assert found["quota", "acct_1"].used == found["tunnels", "acct_1"].used == 1
         assert len(await store.live("acct_1", most=2)) == 2
         assert await store.live("nobody") == ()

@@ -149,5 +149,9 @@ class Scenario:
         store.hold_off(charge, seconds)
         await self.settle(store)
 
+    def about_live(self, seconds: float) -> Any:
+        """As `about`, of what is still ahead when an operator asks."""
+        return self.about(seconds)
+
     def about(self, seconds: float) -> Any:
         return pytest.approx(seconds, abs=max(self.SLACK, 1e-6 * abs(seconds)))

@@ -44,6 +44,11 @@ class TestValkeyStore(StoreContract):
                              function=on_a_clock_of_the_test()) as store:
             yield store
 
+    def about_live(self, seconds: float) -> Any:
+        """What is ahead is told by this machine's clock, set by the server's last answer: the
+        time that has really passed since is gone from it, however still the test's clock is."""
+        return pytest.approx(seconds - 10.0, abs=10.0)
+
     async def settle(self, store: Any) -> None:
         await settle(store)
 
