@@ -22,7 +22,15 @@ from outbounds.core.case import Case
 from outbounds.core.destination import parse_host
 from outbounds.core.limits import Charge, Per
 from outbounds.core.policy import decide
-from outbounds.core.questions import AddressesOf, RobotsOf, Take, TargetCharges, WhoIs
+from outbounds.core.questions import (
+    AddressesOf,
+    JudgeRobots,
+    RobotsOf,
+    Take,
+    TargetCharges,
+    WhoIs,
+    judged,
+)
 from outbounds.core.request import Credentials, Name, Request, Source, Way
 from outbounds.core.verdict import Result
 from outbounds.identity.accounts_file import AccountsFile
@@ -98,6 +106,7 @@ class Parts:
             WhoIs: lambda q: self.identifier.identify_now(q.credentials, q.source.ip),
             AddressesOf: lambda q: self.resolver.peek(q.host),
             RobotsOf: lambda q: self.robots.peek(q.origin),
+            JudgeRobots: judged,
             TargetCharges: lambda q: self.gate.health.charges(q.host, q.tunnel),
             Take: lambda q: self.gate.pacer.take_now(q),
         }

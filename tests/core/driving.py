@@ -21,12 +21,14 @@ from outbounds.core.list_entry import Entry, Kind, parse_value
 from outbounds.core.policy import decide
 from outbounds.core.questions import (
     AddressesOf,
+    JudgeRobots,
     Question,
     RobotsAnswer,
     RobotsOf,
     Take,
     TargetCharges,
     WhoIs,
+    judged,
 )
 from outbounds.core.request import Credentials, Request, Source, Way
 from outbounds.core.robots import Robots
@@ -72,7 +74,7 @@ POLICY = Policy(
 NO_RULES = RobotsAnswer(Robots.parse(b""), "absent")
 
 FINE: Mapping[type, Any] = {WhoIs: ACCOUNT, AddressesOf: PUBLIC, RobotsOf: NO_RULES,
-                             TargetCharges: (), Take: Taken()}
+                             JudgeRobots: judged, TargetCharges: (), Take: Taken()}
 
 
 def request(url: str = "http://site.example/page", way: Way = Way.PLAIN, method: str = "GET",

@@ -18,6 +18,7 @@ from driving import (
     TUNNELS,
     drive,
     request,
+    robots,
     tunnel,
 )
 
@@ -25,14 +26,13 @@ from outbounds.core.account import Account, Plan, Unidentified
 from outbounds.core.case import Case
 from outbounds.core.charging import (
     charges_for,
-    crawl_delay_charge,
     dial_charges,
     limit_keys,
     source_key,
 )
 from outbounds.core.destination import parse_host
 from outbounds.core.limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
-from outbounds.core.questions import AddressesOf, NoSuchHost, Take, TargetCharges, WhoIs
+from outbounds.core.questions import AddressesOf, NoSuchHost, RobotsOf, Take, TargetCharges, WhoIs
 from outbounds.core.request import Source, Way
 from outbounds.core.rules import Policy
 from outbounds.core.tariff import ROOM, item
@@ -254,9 +254,8 @@ def test_what_is_no_answer_is_no_permission(garbage: object) -> None:
 
 
 def test_the_crawl_delay_is_a_paced_limit_of_one_request_per_delay() -> None:
-    case = drive().case
-    case.crawl_delay = 7.0
-    charge = crawl_delay_charge(case)
+    case = drive(answers={RobotsOf: robots("User-agent: *\nCrawl-delay: 7\nAllow: /")}).case
+    charge, = [each for each in case.charges if each.limit.id == "crawl-delay"]
     limit = charge.limit
     assert (limit.id, limit.per, limit.over, limit.interval, limit.burst, limit.max_wait) == (
         "crawl-delay", Per.ACCOUNT_HOST, Over.PACE, 7.0, 1, POLICY.robots.max_wait)

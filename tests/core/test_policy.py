@@ -33,6 +33,7 @@ from outbounds.core.limits import Exceeded, Taken
 from outbounds.core.policy import CONTROLS
 from outbounds.core.questions import (
     AddressesOf,
+    JudgeRobots,
     NoSuchHost,
     RobotsOf,
     Take,
@@ -53,7 +54,7 @@ def test_an_allowed_request_passes_every_control_and_asks_each_question_once() -
     driven = drive()
     assert driven.case.verdict.result is Result.ALLOW
     assert driven.case.trail == [(name, None) for name in ORDER]
-    assert driven.kinds == [WhoIs, AddressesOf, RobotsOf, TargetCharges, Take]
+    assert driven.kinds == [WhoIs, AddressesOf, RobotsOf, JudgeRobots, TargetCharges, Take]
 
 
 # one thing wrong for each control, in the order of the controls
@@ -63,8 +64,9 @@ WRONG: list[tuple[str, dict[type, Any], dict[str, Any], list[type]]] = [
     ("protocol", {}, {"method": "TRACE"}, [WhoIs]),
     ("destination", {AddressesOf: NoSuchHost("gone")}, {}, [WhoIs, AddressesOf]),
     ("robots", {RobotsOf: robots("User-agent: *\nDisallow: /")}, {},
-     [WhoIs, AddressesOf, RobotsOf]),
-    ("limits", {Take: EXCEEDED}, {}, [WhoIs, AddressesOf, RobotsOf, TargetCharges, Take]),
+     [WhoIs, AddressesOf, RobotsOf, JudgeRobots]),
+    ("limits", {Take: EXCEEDED}, {}, [WhoIs, AddressesOf, RobotsOf, JudgeRobots,
+                                     TargetCharges, Take]),
 ]
 
 
@@ -94,7 +96,7 @@ def test_a_denied_name_is_not_resolved() -> None:
 # --- fails closed -------------------------------------------------------------------------------
 
 ASKERS = {WhoIs: "identity", AddressesOf: "destination", RobotsOf: "robots",
-          TargetCharges: "limits", Take: "limits"}
+          JudgeRobots: "robots", TargetCharges: "limits", Take: "limits"}
 
 
 @pytest.mark.parametrize("question", ASKERS)
@@ -167,7 +169,7 @@ def test_what_ends_the_process_is_not_swallowed() -> None:
 def test_without_charge_the_limits_are_left_out_and_only_they() -> None:
     driven = drive(charge=False, answers={Take: EXCEEDED})
     assert driven.outcome == ("", "", None)
-    assert driven.kinds == [WhoIs, AddressesOf, RobotsOf]
+    assert driven.kinds == [WhoIs, AddressesOf, RobotsOf, JudgeRobots]
     assert driven.case.charges == () and driven.case.taken is None
     assert [name for name, _ in driven.case.trail] == list(ORDER[:-1])
 

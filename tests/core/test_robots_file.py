@@ -127,22 +127,22 @@ DELAYS = [
 @pytest.mark.parametrize(("text", "seconds"), DELAYS)
 def test_crawl_delay(text: str, seconds: float | None) -> None:
     robots = Robots.parse(f"user-agent: *\ncrawl-delay: {text}\ndisallow: /x\n".encode())
-    assert robots.crawl_delay("x") == seconds
+    assert robots.terms("x").crawl_delay == seconds
 
 
 def test_crawl_delay_binds_the_names_above_it() -> None:
     robots = Robots.parse(b"crawl-delay: 99\nuser-agent: slurp\ncrawl-delay: 10\nuser-agent: *\n"
                           b"disallow: /x\nuser-agent: slurp\ncrawl-delay: 7\nuser-agent: foo\n")
-    assert robots.crawl_delay("slurp") == 10.0  # groups merge: the longest that was asked for
-    assert robots.crawl_delay("other") is None
-    assert robots.crawl_delay("foo") is None
+    assert robots.terms("slurp").crawl_delay == 10.0  # groups merge: the longest that was asked for
+    assert robots.terms("other").crawl_delay is None
+    assert robots.terms("foo").crawl_delay is None
     assert not robots.allowed("/x", "slurp").allowed  # to the RFC it is no rule and parts nothing
 
 
 @pytest.mark.parametrize("order", [("3", "10"), ("10", "3")])
 def test_of_two_crawl_delays_the_longer_counts(order: tuple[str, str]) -> None:
     lines = "".join(f"crawl-delay: {text}\n" for text in order)
-    assert Robots.parse(f"user-agent: *\n{lines}".encode()).crawl_delay("x") == 10.0
+    assert Robots.parse(f"user-agent: *\n{lines}".encode()).terms("x").crawl_delay == 10.0
 
 
 def test_named_counts_groups() -> None:

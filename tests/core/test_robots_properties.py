@@ -36,7 +36,7 @@ def test_any_octets_are_a_file(body: bytes, url: str, agent: str) -> None:
     assert isinstance(robots.allowed(url, agent), Match)
     assert 0 <= robots.allowed(url, agent).line <= body.count(b"\n") + body.count(b"\r") + 1
     assert isinstance(robots.whole_site(agent), Match)
-    delay = robots.crawl_delay(agent)
+    delay = robots.terms(agent).crawl_delay
     assert delay is None or 0 <= delay < 1e9
 
 
@@ -53,7 +53,7 @@ def test_a_comment_changes_nothing(
     before, after = plain.allowed(url, agent), commented.allowed(url, agent)
     assert after.allowed == before.allowed
     assert after.line == before.line + (before.line > place)
-    assert plain.crawl_delay(agent) == commented.crawl_delay(agent)
+    assert plain.terms(agent).crawl_delay == commented.terms(agent).crawl_delay
 
 
 @given(FILES, URLS, AGENTS, AGENTS)

@@ -39,7 +39,9 @@ ECS = {
 OURS = {
     "session", "operator", "verdict", "wait", "way", "connection", "visibility", "policy.version",
     "lists.version",
-    "robots.sha256", "robots.line", "robots.state", "robots.scope", "exception", "observed", "cut",
+    "robots.sha256", "robots.line", "robots.state", "robots.scope", "robots.age",
+    "robots.agent", "robots.exempt", "robots.usage", "robots.tag", "robots.content_usage",
+    "exception", "observed", "cut",
 }
 
 

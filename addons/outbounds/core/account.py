@@ -25,8 +25,9 @@ class Account:
 
     `id` never changes; `name` is what the customer logs in with. `inspect` says whether TLS is
     opened for this account, and `consent` the date (YYYY-MM-DD) on which the customer agreed to
-    that. `crawler` is the product token the account declared, "" if none. `revision` grows with
-    each change, so that caches can tell an old copy from a new one.
+    that. `crawler` is the product token the account declared, "" if none; `purposes` what it
+    declared to use what it fetches for (`robots_terms.PURPOSES`). `revision` grows with each
+    change, so that caches can tell an old copy from a new one.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Account:
     crawler: str = ""
     networks: tuple[str, ...] = ()
     revision: int = 0
+    purposes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from .account import Account
 from .destination import Address
-from .limits import Charge, Taken
+from .limits import Charge, Limit, Taken
 from .questions import RobotsAnswer
 from .request import Request
 from .robots import Match
+from .robots_terms import Preference
 from .rules import Policy
 from .verdict import ALLOW, Verdict
 
@@ -26,8 +27,11 @@ class Case:
     labels: tuple[str, ...] = ()  # categories and countries of the list entry that denied
     robots: RobotsAnswer | None = None
     robots_match: Match | None = None
+    robots_agent: str = ""  # the name of the asker that `robots_match` is about
     robots_scope: str = ""  # "path": the rule for this very path; "site": the whole-site rule only
-    crawl_delay: float = 0.0
+    robots_exempt: str = ""  # why the rules do not bind: "mode:ID" of an entry, or "owner:HOST"
+    preferences: tuple[Preference, ...] = ()  # what the site says about uses of this very path
+    site_limits: tuple[Limit, ...] = ()  # what the site's robots.txt asks for, as limits
     charges: tuple[Charge, ...] = ()
     taken: Taken | None = None
     lifted: tuple[str, ...] = ()  # ids of the exceptions that were used

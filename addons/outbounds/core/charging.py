@@ -15,7 +15,7 @@ from typing import Any
 
 from .case import Case
 from .controls import Asking, of_kind
-from .limits import Charge, Exceeded, Limit, Over, Per, Taken, Unit
+from .limits import Charge, Exceeded, Limit, Per, Taken, Unit
 from .questions import Question, Take, TargetCharges
 from .site import site_of
 from .tariff import Item, item
@@ -27,8 +27,7 @@ def limits(case: Case) -> Asking:
     assert account is not None
     plan = policy.plans[account.plan]
     charges = charges_for(policy.tariff_of(account).at_verdict[request.way], case)
-    if case.crawl_delay > 0:
-        charges.append(crawl_delay_charge(case))
+    charges += [Charge(limit, f"{account.id} {request.host.text}") for limit in case.site_limits]
     spared = of_kind((yield TargetCharges(request.host, request.way.opens_tunnel)), tuple)
     charges += [of_kind(charge, Charge) for charge in spared]
     case.charges = tuple(charges)
@@ -121,15 +120,6 @@ _NOUNS = {
     Unit.BYTES_DOWN: ("byte down", "bytes down"), Unit.CONCURRENT: ("request", "requests"),
     Unit.TUNNELS: ("tunnel", "tunnels"),
 }
-
-
-def crawl_delay_charge(case: Case) -> Charge:
-    """The site's crawl-delay, as a paced limit of one request per delay for account and host."""
-    assert case.account is not None
-    policy = case.policy.robots
-    limit = Limit("crawl-delay", Unit.REQUESTS, Per.ACCOUNT_HOST, 1, case.crawl_delay, 1,
-                  Over.PACE, policy.max_wait, policy.clause)
-    return Charge(limit, f"{case.account.id} {case.request.host.text}")
 
 
 def refused(case: Case, verdict: Verdict) -> Generator[Question, Any, Verdict]:

@@ -16,7 +16,7 @@ from .case import Case
 from .closed_targets import Closed
 from .destination import Address, Host
 from .hit import Hit, Hits, denials
-from .questions import AddressesOf, NoSuchHost, Question, RobotsAnswer, RobotsOf, WhoIs
+from .questions import AddressesOf, NoSuchHost, Question, WhoIs
 from .request import Name
 from .rules import NEVER_LIFTED, Policy
 from .verdict import Kind, Verdict, refuse
@@ -193,69 +193,6 @@ def _denied(hit: Hit, case: Case) -> Verdict:
     return refuse("destination", kind,
                   f"{case.request.host.text} is on the list {hit.list_id!r}.",
                   rule=hit.rule, clause=hit.clause, blocked_by=hit.blocked_by)
-
-
-def robots(case: Case) -> Asking:
-    request, policy = case.request, case.policy.robots
-    assert case.account is not None
-    if policy.mode == "off" or (request.method == "OPTIONS" and request.path == "*"):
-        return None
-    if request.path.partition("?")[0] == "/robots.txt":
-        return None  # always reachable: RFC 9309 section 2.2.2
-    if request.way.opens_tunnel and case.account.inspect:
-        return None  # each request inside will be judged by its own path
-    answer: RobotsAnswer = yield RobotsOf(request.origin, case.account, request.source)
-    if answer.robots is None and request.way.opens_tunnel and request.port not in (80, 443):
-        # what will be spoken in the tunnel is not known yet; TLS is only the better guess
-        clear = ("http", request.host.text, request.port)
-        answer = yield RobotsOf(clear, case.account, request.source)
-    case.robots = answer
-    case.robots_scope = "site" if request.way.opens_tunnel else "path"
-    verdict = _judge_robots(case, answer)
-    if verdict is None or case.lift("robots"):
-        return None
-    if policy.mode == "observe":
-        case.observed = verdict.detail
-        return None
-    return verdict
-
-
-def _judge_robots(case: Case, answer: RobotsAnswer) -> Verdict | None:
-    request, policy = case.request, case.policy.robots
-    assert case.account is not None
-    if answer.robots is None:
-        return refuse("robots", Kind.ROBOTS, answer.detail, rule="robots/unreachable",
-                      clause=policy.clause, retry_after=answer.retry_after)
-    for agent in agents(case.account, request.user_agent):
-        if request.way.opens_tunnel:
-            match = answer.robots.whole_site(agent)
-        else:
-            match = answer.robots.allowed(request.path or "/", agent)
-            delay = answer.robots.crawl_delay(agent)
-            if delay:
-                case.crawl_delay = min(max(delay, case.crawl_delay), policy.max_delay)
-        case.robots_match = match
-        if not match.allowed:
-            # line 0 and refused: the rules are more work than any honest file asks for
-            where = f"line {match.line}" if match.line else "too costly to judge"
-            what = "the whole site" if request.way.opens_tunnel else "this path"
-            return refuse("robots", Kind.ROBOTS,
-                          f"The robots.txt of {request.host.text} disallows {what} "
-                          f"for {agent!r} ({where}).",
-                          rule=f"robots:{match.line}", clause=policy.clause)
-    return None
-
-
-def agents(account: Account, user_agent: str) -> tuple[str, ...]:
-    """The names whose rules must all allow the request: what it says it is, and what it declared.
-
-    Both, so that neither changing the User-Agent nor declaring a token gets round the other.
-    """
-    if not account.crawler:
-        return (user_agent,)
-    # even where the User-Agent has the token in it: of several words a robots.txt may well name
-    # another one ("Googlebot ExampleBot")
-    return (account.crawler, user_agent) if user_agent else (account.crawler,)
 
 
 def of_kind[T](answer: T, kind: type[T]) -> T:

@@ -18,6 +18,7 @@ library's own encoding of names is IDNA 2003, which sends `faß.example` to anot
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -68,6 +69,14 @@ class Host:
     def uri(self) -> str:
         """As it stands in a URI: IPv6 in brackets (RFC 3986 section 3.2.2)."""
         return f"[{self.text}]" if ":" in self.text else self.text
+
+    @property
+    def and_above(self) -> Iterator[str]:
+        """The host, and every name that a name lies below: of a.b.c these are a.b.c, b.c and c."""
+        yield self.text
+        name = self.text if self.address is None else ""
+        while name := name.partition(".")[2]:
+            yield name
 
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_.\-\x80-\U0010ffff]")

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from . import charging, controls
+from . import charging, controls, robots_control
 from .case import Case
 from .questions import Question
 from .request import Request
@@ -34,7 +34,7 @@ CONTROLS: tuple[tuple[str, Callable[[Case], controls.Asking]], ...] = (
     ("standing", controls.standing),
     ("protocol", controls.protocol),
     ("destination", controls.destination),
-    ("robots", controls.robots),
+    ("robots", robots_control.robots),
     ("limits", charging.limits),
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .account import Account
 from .destination import Host
 from .limits import Charge
 from .request import Credentials, Source, Way
-from .robots import Robots
+from .robots import Match, Robots
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ class RobotsAnswer:
     """A site's rules. `robots` is None where none can be had and the request must be refused.
 
     `state`: "fresh", "stale" (the last good copy, its refresh failed), "absent" (4xx: no rules,
-    RFC 9309 section 2.3.1.3) or "unreachable" (section 2.3.1.4). `digest` is the hex SHA-256 of
-    the body; `retry_after` seconds until the next attempt to fetch.
+    RFC 9309 section 2.3.1.3) or "unreachable" (section 2.3.1.4). `body` is the file as far as it
+    is read, `digest` its hex SHA-256; `fetched` the Unix time at which the site last said so, 0
+    if it never did; `retry_after` seconds until the next attempt to fetch.
     """
 
     robots: Robots | None
@@ -56,6 +57,36 @@ class RobotsAnswer:
     digest: str = ""
     detail: str = ""
     retry_after: float | None = None
+    body: bytes = field(default=b"", repr=False)
+    fetched: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeRobots:
+    """Answer: a tuple of `Match`, for `agents` in their order, up to and with the first refusal.
+
+    `answer.robots` is not None. `path` is path and query as requested; `whole_site` asks about
+    every path at once instead (`Robots.whole_site`).
+    """
+
+    answer: RobotsAnswer
+    origin: tuple[str, str, int]
+    path: str
+    agents: tuple[str, ...]
+    whole_site: bool = False
+
+
+def judged(question: JudgeRobots) -> tuple[Match, ...]:
+    """The answer, by our own matcher, here and now."""
+    robots = question.answer.robots
+    assert robots is not None
+    found: list[Match] = []
+    for agent in question.agents:
+        found.append(robots.whole_site(agent) if question.whole_site
+                     else robots.allowed(question.path, agent))
+        if not found[-1].allowed:
+            break
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +113,4 @@ class Take:
     patient: bool = True
 
 
-Question = WhoIs | AddressesOf | RobotsOf | TargetCharges | Take
+Question = WhoIs | AddressesOf | RobotsOf | JudgeRobots | TargetCharges | Take

@@ -26,6 +26,7 @@ from typing import Self
 from .robots_match import Group, Match
 from .robots_parse import ANYONE, File, parse, product_token
 from .robots_spelling import origin_form
+from .robots_terms import Preference, Terms
 
 __all__ = ["Match", "Robots"]
 
@@ -87,13 +88,17 @@ class Robots:
         where the agent's rules disallow every path and allow none."""
         return self._group(agent).whole_site
 
-    def crawl_delay(self, agent: str) -> float | None:
-        """Seconds between requests that the site asks of `agent`; None if it does not, or not in
-        plain decimal. Not in the RFC; read as the sites that use it mean it."""
-        return self._file.delays.get(self._token(agent))
+    def terms(self, agent: str) -> Terms:
+        """What the site asks of `agent` beside its rules."""
+        return Terms(self._file.delays.get(self.token(agent)))
 
-    def _token(self, agent: str) -> str:
-        """The token by which `agent` is bound."""
+    def preferences(self, url: str, agent: str) -> tuple[Preference, ...]:
+        """What the site says about the uses of `url` by `agent`; what it is silent on is not in
+        it. `url` as for `allowed`."""
+        return ()
+
+    def token(self, agent: str) -> str:
+        """The product token by which `agent` is bound, lower case, or `ANYONE`."""
         token = self._tokens.get(agent)
         if token is None:
             named = self._file.rules
@@ -105,7 +110,7 @@ class Robots:
 
     def _group(self, agent: str) -> Group:
         """The rules that bind `agent`: those of all groups for its token, as one."""
-        token = self._token(agent)
+        token = self.token(agent)
         group = self._groups.get(token)
         if group is None:
             if len(self._groups) >= _GROUPS_REMEMBERED:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from .account import Account, Plan
 from .closed_targets import NOTHING, ClosedTargets
 from .destination import AddressRules, Host
 from .hit import Matcher
 from .limits import Limit
+from .owned_sites import NONE, OwnedSites
 from .tariff import Tariff
 
 
@@ -33,19 +35,60 @@ class Protocol:
     refused_in_tunnels: Mapping[str, str] = field(default_factory=dict)
 
 
+class Identity(StrEnum):
+    """By which names a customer is bound: what it says it is, what it declared, or both."""
+
+    USER_AGENT = "user-agent"
+    ACCOUNT = "account"
+    STRICTEST = "strictest"
+
+
+HONOURED = ("crawl-delay", "request-rate", "visit-time", "content-signals")
+"""What a robots.txt may ask beside its rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobotsMode:
+    """Another mode for some: for `plans`, `accounts` and `hosts` (each with everything below it),
+    each of which counts only if it is not empty; until a Unix time."""
+
+    id: str
+    mode: str
+    plans: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    until: float = float("inf")
+
+    def is_for(self, account: Account, host: Host, now: float) -> bool:
+        return (now < self.until
+                and (not self.plans or account.plan in self.plans)
+                and (not self.accounts or account.id in self.accounts)
+                and (not self.hosts or not self.hosts.isdisjoint(host.and_above)))
+
+
 @dataclass(frozen=True, slots=True)
 class RobotsPolicy:
-    """`enforce` refuses, `observe` only records, `off` does not ask.
+    """`enforce` refuses, `observe` only records, `off` does not ask; of `modes` the first that is
+    for a request holds instead.
 
-    `product_token` is what an account without a token of its own is taken for when its
-    User-Agent names none; `max_delay` seconds caps a crawl-delay; `max_wait` is how long one may
-    hold a request before it is refused with 429 instead.
+    `max_delay` seconds caps a crawl-delay; `max_wait` is how long one may hold a request before it
+    is refused with 429 instead. `honour` is what is followed beside the rules, of `HONOURED`.
     """
 
     mode: str = "enforce"
     clause: str = ""
     max_delay: float = 60.0
     max_wait: float = 10.0
+    identity: Identity = Identity.STRICTEST
+    honour: frozenset[str] = frozenset(HONOURED)
+    modes: tuple[RobotsMode, ...] = ()
+
+    def mode_for(self, account: Account, host: Host, now: float) -> tuple[str, str]:
+        """(mode, id of the entry of `modes` that says so or "")."""
+        for each in self.modes:
+            if each.is_for(account, host, now):
+                return each.mode, each.id
+        return self.mode, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +167,7 @@ class Policy:
     # no file of the configuration closes a target: what is closed comes and goes by itself, and
     # is no part of `version`
     closed: ClosedTargets = NOTHING
+    owned: OwnedSites = NONE  # the same goes for what accounts have proved to own
     _tariffs: dict[str, Tariff] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property

@@ -60,6 +60,12 @@ def opening_of(case: Case, *, id: str, at: int, action: str) -> Record:
         record.robots_state = case.robots.state
         record.robots_scope = case.robots_scope
         record.robots_line = case.robots_match.line if case.robots_match else 0
+        record.robots_agent = case.robots_agent
+        if case.robots.fetched:
+            record.robots_age = max(0, int(case.now - case.robots.fetched))
+        record.robots_usage = " ".join(
+            f"{each.purpose}={'yes' if each.allowed else 'no'}" for each in case.preferences)
+    record.robots_exempt = case.robots_exempt
     record.exception = ",".join(case.lifted)
     record.observed = case.observed
     return record

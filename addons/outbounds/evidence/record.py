@@ -72,6 +72,12 @@ FIELDS: dict[str, tuple[str, int]] = {
     "robots_line": ("outbounds.robots.line", 0),
     "robots_state": ("outbounds.robots.state", 16),
     "robots_scope": ("outbounds.robots.scope", 16),
+    "robots_age": ("outbounds.robots.age", 0),                  # s since the site last said so
+    "robots_agent": ("outbounds.robots.agent", 256),            # whose rules the line is from
+    "robots_exempt": ("outbounds.robots.exempt", 256),          # why the rules do not bind
+    "robots_usage": ("outbounds.robots.usage", 128),            # uses the file allows and not
+    "robots_tag": ("outbounds.robots.tag", 512),                # the reply's X-Robots-Tag
+    "robots_content_usage": ("outbounds.robots.content_usage", 256),  # the reply's Content-Usage
     "exception": ("outbounds.exception", 256),                  # ids of the dated exceptions used
     "observed": ("outbounds.observed", 512),                    # what "observe" did not refuse
     "cut": ("outbounds.cut", 256),                              # names of the fields that were cut
@@ -138,6 +144,12 @@ class Record(
     robots_line: int = 0
     robots_state: str = ""
     robots_scope: str = ""
+    robots_age: int = 0
+    robots_agent: str = ""
+    robots_exempt: str = ""
+    robots_usage: str = ""
+    robots_tag: str = ""
+    robots_content_usage: str = ""
     exception: str = ""
     observed: str = ""
     cut: str = ""
@@ -172,6 +184,8 @@ class Encoder:
             record.observed = scrubbed_reason(record.observed)
         if record.user_agent:
             record.user_agent = scrubbed_agent(record.user_agent[:1024])
+        if record.robots_agent:
+            record.robots_agent = scrubbed_agent(record.robots_agent[:1024])
         if "@" in record.destination_domain:
             record.destination_domain = record.destination_domain.rpartition("@")[2]
         cut = ["url.query"] if query_cut else []

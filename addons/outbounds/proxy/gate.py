@@ -18,11 +18,13 @@ from ..core.limits import Charge
 from ..core.policy import decide
 from ..core.questions import (
     AddressesOf,
+    JudgeRobots,
     RobotsAnswer,
     RobotsOf,
     Take,
     TargetCharges,
     WhoIs,
+    judged,
 )
 from ..core.request import Credentials, Request
 from ..core.rules import Policy
@@ -75,6 +77,7 @@ class Gate:
             WhoIs: (self._who_now, self._who),
             AddressesOf: (self._addresses_now, self._addresses),
             RobotsOf: (self._robots_now, self._robots),
+            JudgeRobots: (judged, self._never),
             TargetCharges: (self._target_charges, self._never),
             Take: (self.pacer.take_now, self._never),
         }

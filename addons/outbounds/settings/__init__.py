@@ -5,7 +5,7 @@
     quantity    600/min, 5s, 64KiB, 2027-01-31, 8000-8099
     fields      the kinds of value a file may hold
     service     the files that say how the service runs
-    rules       the files that decide: the policy
+    limits, robots, rules   the files that decide: the policy
     messages    pydantic's errors in our words
     documents   all files of the folder together: their ids, their lists, the version
     list_source a list that is compiled, as configured
@@ -20,6 +20,7 @@ from .documents import ParseRules
 from .list_source import ListSource
 from .loader import Settings, load, load_identity, load_service
 from .problem import Problem, SettingsError
+from .robots import RobotsFile
 from .rules import Clause, Feed, ForgedHeaders
 from .service import (
     Dns,
@@ -31,8 +32,6 @@ from .service import (
     Listen,
     Metrics,
     Networks,
-    RobotsCache,
-    RobotsFetch,
     Service,
 )
 from .watch import Fingerprint, fingerprint
@@ -40,6 +39,6 @@ from .watch import Fingerprint, fingerprint
 __all__ = [
     "Clause", "Dns", "Evidence", "Failures", "Feed", "Fingerprint", "ForgedHeaders", "Heads",
     "Htpasswd", "Identity", "ListSource", "Listen", "Metrics", "Networks", "ParseRules", "Problem",
-    "RobotsCache", "RobotsFetch", "Service", "Settings", "SettingsError", "fingerprint", "load",
+    "RobotsFile", "Service", "Settings", "SettingsError", "fingerprint", "load",
     "load_identity", "load_service",
 ]

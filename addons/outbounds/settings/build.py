@@ -12,17 +12,25 @@ from ..core.destination import AddressGrant, AddressRules
 from ..core.hit import Terms
 from ..core.limits import Away, Limit, Over, Per, Unit
 from ..core.list_entry import EVERYONE, Scope
-from ..core.rules import AdaptiveTerms, Grant, Protocol, QueueTerms, RobotsPolicy
+from ..core.rules import (
+    AdaptiveTerms,
+    Grant,
+    Identity,
+    Protocol,
+    QueueTerms,
+    RobotsMode,
+    RobotsPolicy,
+)
 from .calendar import Calendar, Every
 from .limits import HeldLimit, LimitEntry, LimitsFile
 from .list_source import ListSource
+from .robots import RobotsFile
 from .rules import (
     DestinationsFile,
     ExceptionsFile,
     ListEntry,
     PlansFile,
     ProtocolFile,
-    RobotsFile,
 )
 
 
@@ -101,7 +109,13 @@ def address_rules(file: DestinationsFile, own_ports: frozenset[int], now: float)
 
 
 def robots(file: RobotsFile) -> RobotsPolicy:
-    return RobotsPolicy(file.mode, file.clause, file.max_delay, file.max_wait)
+    return RobotsPolicy(
+        file.mode, file.clause, file.max_delay, file.max_wait, Identity(file.identity),
+        frozenset(file.honour),
+        tuple(RobotsMode(
+            entry.id, entry.mode, frozenset(entry.plans), frozenset(entry.accounts),
+            frozenset(entry.hosts), float("inf") if entry.until is None else entry.until)
+            for entry in file.modes))
 
 
 def exceptions(file: ExceptionsFile) -> tuple[Grant, ...]:

@@ -24,6 +24,7 @@ from .limits import LimitsFile
 from .list_source import ListSource
 from .messages import validate
 from .problem import ABSENT, Problem, SettingsError
+from .robots import ModeEntry, RobotsFile
 from .rules import (
     Clause,
     ClausesFile,
@@ -35,7 +36,6 @@ from .rules import (
     NetworkGrant,
     PlansFile,
     ProtocolFile,
-    RobotsFile,
 )
 from .service import Evidence, Identity, Service
 from .source import read_yaml
@@ -51,7 +51,8 @@ class Settings:
     service         outbounds.yaml: name, contact, listen, data, metrics, heads, dns, clients,
                     targets, store
     identity        identity.yaml: realm, accounts, htpasswd, cache, failures, networks
-    robots          robots.yaml: fetch, cache (what decides is in policy.robots)
+    robots          robots.yaml: engine, fetch, cache, snapshots, ownership (what decides is in
+                    policy.robots)
     evidence        evidence.yaml: directory, collector, socket, ack_timeout, segment_size
     policy          everything that decides; its version is `Documents.version`
     forged_headers  action, names, clause of protocol.yaml
@@ -196,8 +197,8 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
     )
     clauses = {clause.id: clause for file in catalogue if file for clause in file.clauses}
     untils = [each.until for each in destinations.grants if each.until is not None]
-    dated: list[ExceptionEntry | NetworkGrant | ListEntry] = [
-        *exceptions.exceptions, *destinations.grants, *destinations.lists]
+    dated: list[ExceptionEntry | NetworkGrant | ListEntry | ModeEntry] = [
+        *exceptions.exceptions, *destinations.grants, *destinations.lists, *robots.modes]
     return Settings(
         config_dir, service, identity, robots, evidence, policy, protocol.forged_headers,
         MappingProxyType(clauses),

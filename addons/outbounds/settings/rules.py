@@ -1,7 +1,8 @@
-"""What decides: plans, destinations, protocol, robots, exceptions and the clauses.
+"""What decides: plans, destinations, protocol, exceptions and the clauses.
 
-With `limits`, these files together are the policy; its version is the hash of what they say. Each
-class is one file or one entry of it, in the words of the file; `build` turns them into core.rules.
+With `limits` and `robots`, these files together are the policy; its version is the hash of what
+they say. Each class is one file or one entry of it, in the words of the file; `build` turns them
+into core.rules.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from .fields import (
     NOT_EMPTY,
     ClauseId,
     ClauseRef,
-    Duration,
     FilePath,
     HeaderPattern,
     Host,
@@ -37,7 +37,6 @@ from .fields import (
     Until,
     Url,
 )
-from .service import RobotsCache, RobotsFetch
 
 
 class StandingRule(Strict):
@@ -192,15 +191,6 @@ class ProtocolFile(Strict):
             if named.count(name) > 1:
                 raise ValueError(f"{name} is named twice in refused_in_tunnels; keep one")
         return self
-
-
-class RobotsFile(Strict):
-    mode: Literal["enforce", "observe", "off"]
-    clause: ClauseRef
-    max_delay: Duration
-    max_wait: Duration
-    fetch: RobotsFetch
-    cache: RobotsCache
 
 
 class ExceptionEntry(Strict):

@@ -1,4 +1,4 @@
-"""How the service runs: config/outbounds.yaml, identity.yaml, evidence.yaml, and robots' fetching.
+"""How the service runs: config/outbounds.yaml, identity.yaml and evidence.yaml.
 
 outbounds.yaml and evidence.yaml decide on no request, so they do not enter the policy's version.
 All times are seconds, all sizes bytes, all paths absolute.
@@ -21,7 +21,6 @@ from .fields import (
     ExistingFile,
     HeaderText,
     InData,
-    OptionalHeaderText,
     PlanRef,
     PositiveDuration,
     PositiveSize,
@@ -175,17 +174,3 @@ class Evidence(Strict):
     socket: SocketPath
     ack_timeout: PositiveDuration
     segment_size: PositiveSize
-
-
-class RobotsFetch(Strict):
-    """`fetch` of config/robots.yaml: `timeout` seconds bound one fetch with all its redirects;
-    `user_agent` "" is the default: the product, its version and the contact."""
-
-    timeout: PositiveDuration
-    user_agent: OptionalHeaderText = ""
-
-
-class RobotsCache(Strict):
-    """`cache` of config/robots.yaml: `memory` bytes bound all copies together."""
-
-    memory: PositiveSize
