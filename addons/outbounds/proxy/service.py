@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mitmproxy import ctx, http
@@ -30,6 +31,7 @@ from ..resolver import Resolver
 from ..settings import Settings
 from ..stores.memory import MemoryStore
 from ..stores.valkey import ValkeyStore
+from .account_changes import follow
 from .approvals import Approvals
 from .clients import Clients
 from .dial import VettedGetaddrinfo
@@ -237,7 +239,8 @@ class Service:
         install(HeadLimits(heads.max_size, heads.max_fields, heads.timeout), self.unjudged)
 
     def _make_identifier(self, settings: Settings, htpasswd: Htpasswd) -> Identifier:
-        return make_identifier(settings.identity, self.accounts, htpasswd, self._account_changed,
+        return make_identifier(settings.identity, self.accounts, htpasswd,
+                               partial(follow, self.clients),
                                self.clients.live_accounts,
                                self.link.place.count if self.link is not None else 1)
 
@@ -278,23 +281,10 @@ class Service:
         asyncio.get_running_loop().call_later(60.0, retired.close)
         # whoever has lost their place in between, such as in an htpasswd file, is told to nobody
         for account_id in self.clients.live_accounts():
-            self._account_changed(identifier.current(Account(account_id, "")), account_id)
+            follow(self.clients, identifier.current(Account(account_id, "")), account_id)
 
     def unjudged(self, flow: http.HTTPFlow) -> http.Response:
         """The reply to a flow that reached no verdict."""
         runtime = None if self.stopping else self.runtime
         verdict = STARTING if runtime is None else UNJUDGED
         return reply_unjudged(flow, verdict, self.runtime, self.replies, self.metrics)
-
-    def _account_changed(self, account: Account | None, account_id: str) -> None:
-        """An account was changed: close what is open for it if it may no longer use the service."""
-        connections = ctx.master.addons.get("proxyserver").connections
-        for client in self.clients.of_account(account_id):
-            if account is None or not account.standing.may_use:
-                standing = account.standing.value if account is not None else "removed"
-                client.severed = f"the account was {standing}"
-                if client.tunnel is not None:
-                    client.tunnel.ended = client.severed
-                sever(connections, client.id)
-            else:
-                client.account_is_now(account)
