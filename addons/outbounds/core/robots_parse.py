@@ -49,6 +49,11 @@ class File:
     rules: dict[str, list[Rules]]
     delays: dict[str, float]
 
+    @property
+    def size(self) -> int:
+        """An upper bound of the rules that bind any one token."""
+        return sum(len(rules) for bound in self.rules.values() for rules in bound)
+
 
 @dataclass(slots=True)
 class _Group:
