@@ -137,6 +137,7 @@ async def _judge(settings: Settings, account: Account, requests: list[Request]) 
         if not case.verdict.allowed:
             break
     await cache.aclose()
+    await gate.engine.aclose()
     # without a collector nothing will be acknowledged however long one waits
     await evidence.close(5.0 if evidence.available else 0.0)
     resolver.close()

@@ -24,13 +24,14 @@ from ..core.questions import (
     Take,
     TargetCharges,
     WhoIs,
-    judged,
 )
 from ..core.request import Credentials, Request
+from ..core.robots import Match
 from ..core.rules import Policy
 from ..core.verdict import ALLOW
 from ..resolver import Resolver
 from ..robotstxt.cache import RobotsCache
+from ..robotstxt.engine import BuiltInEngine, Engine
 from ..stores import LimitStore
 from .loop_lag import LoopLag
 from .metrics import Metrics
@@ -58,12 +59,13 @@ class Identifies(Protocol):
 class Gate:
     def __init__(self, policy: Policy, identifier: Identifies, resolver: Resolver,
                  robots: RobotsCache, store: LimitStore, metrics: Metrics, *,
-                 shared: bool = False) -> None:
-        """`shared`: other processes charge the same store."""
+                 engine: Engine | None = None, shared: bool = False) -> None:
+        """`engine` None is our own matcher; `shared`: other processes charge the same store."""
         self.policy = policy
         self.identifier = identifier
         self.resolver = resolver
         self.robots = robots
+        self.engine = engine or BuiltInEngine()
         self.store = store
         self.health = TargetHealth(store, lambda: self.policy.adaptive, shared=shared,
                                    count=metrics.count_target, lag=LoopLag())
@@ -77,7 +79,7 @@ class Gate:
             WhoIs: (self._who_now, self._who),
             AddressesOf: (self._addresses_now, self._addresses),
             RobotsOf: (self._robots_now, self._robots),
-            JudgeRobots: (judged, self._never),
+            JudgeRobots: (self._match_now, self._match),
             TargetCharges: (self._target_charges, self._never),
             Take: (self.pacer.take_now, self._never),
         }
@@ -163,6 +165,12 @@ class Gate:
 
     async def _robots(self, question: RobotsOf) -> RobotsAnswer:
         return await self.robots.get(question.origin, question.account.id, question.source.ip)
+
+    def _match_now(self, question: JudgeRobots) -> tuple[Match, ...] | None:
+        return self.engine.judge_now(question)
+
+    async def _match(self, question: JudgeRobots) -> tuple[Match, ...]:
+        return await self.engine.judge(question)
 
     def _target_charges(self, question: TargetCharges) -> tuple[Charge, ...]:
         return self.health.charges(question.host, question.tunnel)

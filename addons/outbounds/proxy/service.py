@@ -221,6 +221,7 @@ class Service:
         if self.runtime is not None:
             await self.operators.aclose()
             await self.runtime.gate.robots.aclose()
+            await self.runtime.gate.engine.aclose()
             await self.runtime.gate.store.aclose()
             self.identifier.close()
         if self._evidence is not None:
