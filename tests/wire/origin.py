@@ -37,7 +37,7 @@ class Seen:
 @dataclass
 class Origin:
     """`handler` answers requests; `robots` is the robots.txt, None for 404, unless
-    `robots_handler` answers for it."""
+    `robots_handler` answers for it. `host` is the address that it listens on."""
 
     port: int
     robots: str | None = None
@@ -46,6 +46,7 @@ class Origin:
     robots_handler: Handler | None = None
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
+    host: str = "127.0.0.1"
 
     def start(self) -> Origin:
         self._loop = asyncio.new_event_loop()
@@ -61,7 +62,7 @@ class Origin:
         app.router.add_route("*", "/{tail:.*}", self._answer)
         self._runner = web.AppRunner(app, handler_cancellation=True)
         self._loop.run_until_complete(self._runner.setup())
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls,
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self.tls,
                            reuse_address=True)
         self._loop.run_until_complete(site.start())
         started.set()
