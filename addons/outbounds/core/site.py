@@ -23,6 +23,12 @@ def site_of(host: Host) -> str:
     return host.text if host.address is not None else _registrable(host.text)
 
 
+def is_public_suffix(host: Host) -> bool:
+    """Whether what lies below a canonical host is other people's: `com`, `co.uk`, `github.io`, and
+    `example` where no rule names it."""
+    return host.address is None and _SUFFIXES.privatesuffix(host.text) is None
+
+
 @lru_cache(maxsize=65_536)
 def _registrable(name: str) -> str:
     return str(_SUFFIXES.privatesuffix(name) or name)

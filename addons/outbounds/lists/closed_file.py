@@ -1,14 +1,11 @@
 """`<data>/closed.json`: the targets that an operator has closed, for every worker and restart.
 
-Commands write it, whether or not a proxy runs; proxies only read it. A writer holds the lock
-beside it, so that two operators at once both get what they asked for, and replaces the file by a
-rename, so that a reader sees the old one or the new one. Times are ISO 8601 in UTC.
+Commands write it, whether or not a proxy runs (`settings.operator_file` says how); proxies only
+read it. Times are ISO 8601 in UTC.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,7 +16,7 @@ import msgspec
 
 from ..core.closed_targets import CLAUSE, Closed, ClosedTargets, parse_target
 from ..core.destination import BadHost
-from .places import UNFINISHED, rename
+from ..settings.operator_file import OperatorFile
 
 MAX_SIZE = 4 * 1024 * 1024  # bytes: tens of thousands of targets; more belong in a list
 
@@ -51,16 +48,9 @@ def closed_path(data: Path) -> Path:
 
 def read_closed(path: Path) -> ClosedTargets:
     """What the file says; nothing is closed where there is none. Raises ClosedFileError."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_SIZE + 1)
-    except FileNotFoundError:
+    content = _file(path).read()
+    if content is None:
         return ClosedTargets()
-    except OSError as error:
-        raise ClosedFileError(f"{path}: {error.strerror}; let the proxy's user read it") from None
-    if len(content) > MAX_SIZE:
-        raise ClosedFileError(f"{path}: more than {MAX_SIZE} bytes; so many targets belong in a "
-                              "list (destinations.yaml)")
     try:
         entries = msgspec.json.decode(content, type=_File).closed
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -103,14 +93,13 @@ def open_target(path: Path, target: str) -> Closed | None:
 @contextmanager
 def _changing(path: Path) -> Iterator[tuple[ClosedTargets, _Writer]]:
     """What the file says, and how to replace it, with the lock held."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _opened(path.with_suffix(".lock")) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield read_closed(path), _Writer(path)
-    except OSError as error:
-        raise ClosedFileError(f"{path}: {error.strerror}; run the command as root or as the "
-                              "proxy's user") from None
+    with _file(path).changing():
+        yield read_closed(path), _Writer(path)
+
+
+def _file(path: Path) -> OperatorFile:
+    return OperatorFile(path, ClosedFileError, MAX_SIZE,
+                        "so many targets belong in a list (destinations.yaml)")
 
 
 class _Writer:
@@ -126,26 +115,7 @@ class _Writer:
             msgspec.json.decode(content, type=_File)
         except msgspec.ValidationError as error:
             raise ClosedFileError(f"{self._path}: not changed: {error}") from None
-        draft = self._path.with_name(self._path.name + UNFINISHED)
-        with _opened(draft) as file:
-            os.ftruncate(file, 0)
-            os.write(file, msgspec.json.format(content, indent=1) + b"\n")
-            os.fsync(file)
-        rename(draft, self._path)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    """A descriptor of a file that belongs to whoever the folder belongs to: one that root made for
-    itself could not be read by the proxy, and what it closes would stay open."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.fchown(file, owner.st_uid, owner.st_gid)
-        yield file
-    finally:
-        os.close(file)
+        _file(self._path).replace(msgspec.json.format(content, indent=1) + b"\n")
 
 
 def _moment(seconds: float) -> datetime:

@@ -22,7 +22,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-UNFINISHED = ".new"
+from ..settings.operator_file import UNFINISHED, rename
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +90,6 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     rename(draft, path)
-
-
-def rename(source: Path, target: Path) -> None:
-    """Rename within a folder, and see to it that the folder remembers."""
-    source.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def digest(path: Path) -> str:

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..places import digest, rename, replace_file
+from ...settings.operator_file import rename
+from ..places import digest, replace_file
 
 
 @dataclass(frozen=True, slots=True)
