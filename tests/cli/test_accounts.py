@@ -139,6 +139,9 @@ def test_a_customer_from_first_to_last(config: Path) -> None:
     (["add", "bob", "--plan", "gold-plated"], "", 1, "there is no plan 'gold-plated'"),
     (["add", "bob", "--network", "everywhere"], "", 1, "address or CIDR"),
     (["add", "bob", "--crawler", "Bob/1.0"], "", 1, "product token"),
+    (["add", "bob", "--purpose", "resale"], "", 2, "'search', 'ai-input', 'ai-train'"),
+    (["set-crawler", "bob", "BobBot"], "", 1, "no account named 'bob'"),
+    (["set-purposes", "bob", "search"], "", 1, "no account named 'bob'"),
     (["add", "bob", "--password-stdin"], "", 1, "password is empty"),
     (["add", "bob", "--password-stdin"], "x" * 73, 1, "73 bytes"),
     (["add"], "", 2, "Missing argument"),
@@ -200,6 +203,8 @@ def test_a_broken_file_stops_no_suspension(config: Path, broken: str) -> None:
         assert run(config, "resume", "ada").exit_code == 0
         assert run(config, "set-password", "ada", "--password-stdin", stdin="y\n").exit_code == 0
         assert run(config, "set-inspect", "ada", "--off").exit_code == 0
+        assert run(config, "set-crawler", "ada", "AdaBot").exit_code == 0
+        assert run(config, "set-purposes", "ada", "search").exit_code == 0
         assert "good" in run(config, "show", "ada").output
     assert works_in(config, "ada", "y")
 
@@ -248,13 +253,44 @@ def test_inspection_on_and_off(config: Path) -> None:
         assert listed(config)["ada"]["inspect"] is False
 
 
+def test_another_crawler(config: Path) -> None:
+    run(config, "add", "ada", "--password-stdin", "--crawler", "AdaBot", stdin="x\n")
+    before = listed(config)["ada"]["revision"]
+    result = run(config, "set-crawler", "ada", "MJ12bot")
+    assert result.output.endswith("is MJ12bot; it was AdaBot.\n")
+    ada = listed(config)["ada"]
+    assert ada["crawler"] == "MJ12bot"
+    assert ada["revision"] > before  # type: ignore[operator]  # a running proxy notices by it
+    for words, code in ((("Ada/1",), 1), ((), 2), (("AdaBot", "--none"), 2)):
+        assert run(config, "set-crawler", "ada", *words).exit_code == code
+        assert listed(config)["ada"]["crawler"] == "MJ12bot"
+    assert run(config, "set-crawler", "ada", "--none").output.endswith(
+        "is not declared; it was MJ12bot.\n")
+    assert listed(config)["ada"]["crawler"] == ""
+
+
+def test_other_purposes(config: Path) -> None:
+    run(config, "add", "ada", "--password-stdin", "--purpose", "ai-train", "--purpose", "search",
+        stdin="x\n")
+    assert listed(config)["ada"]["purposes"] == ["search", "ai-train"]
+    result = run(config, "set-purposes", "ada", "ai-input")
+    assert result.output.endswith("are ai-input; they were search, ai-train.\n")
+    assert listed(config)["ada"]["purposes"] == ["ai-input"]
+    for words in (("resale",), (), ("search", "--none")):
+        assert run(config, "set-purposes", "ada", *words).exit_code == 2
+        assert listed(config)["ada"]["purposes"] == ["ai-input"]
+    assert run(config, "set-purposes", "ada", "--none").exit_code == 0
+    assert listed(config)["ada"]["purposes"] == []
+
+
 def test_show(config: Path) -> None:
     run(config, "add", "ada", "--password-stdin", "--crawler", "AdaBot", "--network",
-        "192.0.2.0/24", stdin="x\n")
+        "192.0.2.0/24", "--purpose", "search", "--purpose", "ai-train", stdin="x\n")
     run(config, "suspend", "ada", "--reason", "see [ticket 7]")
     shown = run(config, "show", "ada").output
     for label, value in (("name", "ada"), ("standing", "suspended"), ("crawler", "AdaBot"),
-                         ("networks", "192.0.2.0/24"), ("reason", "see [ticket 7]")):
+                         ("networks", "192.0.2.0/24"), ("purposes", "search, ai-train"),
+                         ("reason", "see [ticket 7]")):
         assert re.search(rf"^{label} +{re.escape(value)}$", shown, re.MULTILINE), label
     assert json.loads(run(config, "show", "ada", "--json").output) == listed(config)["ada"]
     assert run(config, "show", "bob").exit_code == 1

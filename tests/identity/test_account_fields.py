@@ -1,5 +1,6 @@
 import pytest
 
+from outbounds.core.robots_parse import product_token
 from outbounds.identity import fields
 from outbounds.identity.fields import AccountError
 
@@ -51,14 +52,31 @@ def test_bad_consent(consent: str) -> None:
         fields.check_consent(True, consent, NOON)
 
 
-@pytest.mark.parametrize("token", ["ExampleBot/1.0", "a b", "bot2", "é"])
+@pytest.mark.parametrize("token", ["ExampleBot/1.0", "a b", "MJ12bot/v1.4.8", "é", "x" * 65])
 def test_bad_crawler(token: str) -> None:
     with pytest.raises(AccountError, match="product token"):
         fields.check_crawler(token)
 
 
-def test_crawler_and_plan() -> None:
-    assert fields.check_crawler("") == "" and fields.check_crawler("Example-Bot") == "Example-Bot"
+# RFC 9309 section 2.2.1; the digits are real crawlers', and robots.txt files are read with them
+@pytest.mark.parametrize("token", ["", "Example-Bot", "a_b", "MJ12bot", "360Spider"])
+def test_crawlers(token: str) -> None:
+    assert fields.check_crawler(token) == token
+    assert product_token(token) == token.lower()
+
+
+def test_purposes_are_in_one_order_and_once() -> None:
+    assert fields.check_purposes(["ai-train", "search", "ai-train"]) == ("search", "ai-train")
+    assert fields.check_purposes([]) == ()
+
+
+@pytest.mark.parametrize("purposes", [["train"], ["search", "Search"], [""], "search"])
+def test_bad_purposes(purposes: list[str]) -> None:
+    with pytest.raises(AccountError, match="use search, ai-input, ai-train"):
+        fields.check_purposes(purposes)
+
+
+def test_plan() -> None:
     assert fields.check_plan("big_1") == "big_1"
     with pytest.raises(AccountError, match="plan"):
         fields.check_plan("a plan")

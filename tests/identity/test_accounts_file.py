@@ -38,7 +38,9 @@ def shell(path: Path, sql: str) -> None:
 
 def test_round_trip(file: AccountsFile) -> None:
     made = file.add("ada", HASH, now=NOW, plan="big", inspect=True, consent="2023-11-01",
-                    crawler="AdaBot", networks=["192.0.2.0/24", "2001:db8::/32"], reason="new")
+                    crawler="AdaBot", networks=["192.0.2.0/24", "2001:db8::/32"], reason="new",
+                    purposes=["ai-train", "search"])
+    assert made.purposes == ("search", "ai-train")
     assert made.id.startswith("acct_") and len(made.id) == 17
     assert file.by_name("ada") == (made, HASH)
     assert file.by_id(made.id) == made
@@ -52,17 +54,28 @@ def test_changes_are_kept_and_counted(file: AccountsFile, path: Path) -> None:
     file.set_standing(made.id, Standing.SUSPENDED, "unpaid [bill]", now=NOW + 1)
     other = default_dummy()
     file.set_password(made.id, other, now=NOW + 2)
+    file.set_crawler(made.id, "Ada2Bot", now=NOW + 3)
+    file.set_purposes(made.id, ["ai-input"], now=NOW + 4)
     reopened = AccountsFile(path)
     found = reopened.by_name("ada")
     assert found is not None and found[1] == other
     assert (found[0].standing, found[0].reason, found[0].revision) == (
-        Standing.SUSPENDED, "unpaid [bill]", 3)
+        Standing.SUSPENDED, "unpaid [bill]", 5)
+    assert (found[0].crawler, found[0].purposes) == ("Ada2Bot", ("ai-input",))
+    reopened.set_crawler(made.id, "", now=NOW + 5)
+    reopened.set_purposes(made.id, [], now=NOW + 6)
+    found = file.by_name("ada")
+    assert found is not None and (found[0].crawler, found[0].purposes) == ("", ())
     reopened.close()
 
 
 @pytest.mark.parametrize("change", [
     lambda f: f.set_standing("acct_none", Standing.GOOD, "", now=NOW),
     lambda f: f.set_password("acct_none", HASH, now=NOW),
+    lambda f: f.set_crawler("acct_none", "AdaBot", now=NOW),
+    lambda f: f.set_purposes("acct_none", ["search"], now=NOW),
+    lambda f: f.add("bob", HASH, now=NOW, crawler="Bob/1"),
+    lambda f: f.add("bob", HASH, now=NOW, purposes=["resale"]),
     lambda f: f.add("ada", HASH, now=NOW),
     lambda f: f.add("a b", HASH, now=NOW),
     lambda f: f.add("bob", HASH, now=NOW, inspect=True),
@@ -231,7 +244,8 @@ def test_writes_are_durable(file: AccountsFile) -> None:
 def test_newer_schema(path: Path) -> None:
     AccountsFile(path).close()
     shell(path, f"PRAGMA user_version = {accounts_schema.VERSION + 1}")
-    with pytest.raises(AccountsFileError, match=r"accounts\.db: made by a newer Outbounds .*2"):
+    with pytest.raises(AccountsFileError,
+                       match=r"accounts\.db: made by a newer Outbounds .*3; .*2"):
         AccountsFile(path)
 
 

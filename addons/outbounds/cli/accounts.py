@@ -1,9 +1,8 @@
-"""`outbounds accounts`: add, list, show, suspend, resume, set-password, set-plan, set-inspect.
+"""`outbounds accounts`: add, list, show, suspend, resume, and set-… for what can be changed later.
 
-Each command is a thin wrapper over a function that takes the open accounts file, so that what it
-does can be read and tested without a configuration. A running proxy sees every change within a
-second; nothing needs a restart or a reload. What must work at 3 a.m. reads no more of the
-configuration than where the accounts are: a broken limits.yaml must not stop a suspension.
+Each command is a thin wrapper over a function of `account_changes`. A running proxy sees every
+change within a second; nothing needs a restart or a reload. What must work at 3 a.m. reads no more
+of the configuration than where the accounts are: a broken limits.yaml must not stop a suspension.
 """
 
 from __future__ import annotations
@@ -16,85 +15,31 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from outbounds.core.account import Account, Standing
+from outbounds.core.robots_terms import PURPOSES
 from outbounds.identity.accounts_file import AccountsFile, AccountsFileError
-from outbounds.identity.fields import AccountError, check_consent
-from outbounds.identity.passwords import UnusablePassword, hash_password, random_password
+from outbounds.identity.fields import AccountError
+from outbounds.identity.passwords import UnusablePassword
 
+from .account_changes import (
+    add_account,
+    named,
+    set_crawler,
+    set_inspection,
+    set_password,
+    set_plan,
+    set_purposes,
+    set_standing,
+)
 from .config_option import config_option
 from .printing import show
 
-# --- what the commands do -----------------------------------------------------------------------
-
-
-def add_account(
-    file: AccountsFile, name: str, password: str | None, *, now: float,
-    plans: Collection[str] = (), **fields: Any,
-) -> tuple[Account, str | None]:
-    """(account, the password if one was generated). `fields` as for `AccountsFile.add`.
-
-    `plans` are those of the configuration; an account on a plan that is not there would be refused
-    at its first request. Raises `AccountError` and `UnusablePassword`.
-    """
-    _check_plan(fields.get("plan", "default"), plans)
-    check_consent(fields.get("inspect", False), fields.get("consent", ""), now)
-    if file.by_name(name) is not None:  # before the hash, which takes a while
-        raise AccountError(f"there is already an account named {name!r}")
-    generated = random_password() if password is None else None
-    account = file.add(name, hash_password(generated or password or ""), now=now, **fields)
-    return account, generated
-
-
-def set_standing(
-    file: AccountsFile, name: str, standing: Standing, reason: str, now: float
-) -> Account:
-    account = _named(file, name)
-    file.set_standing(account.id, standing, reason, now=now)
-    return account
-
-
-def set_password(file: AccountsFile, name: str, password: str | None, now: float) -> str | None:
-    """The password if one was generated."""
-    account = _named(file, name)
-    generated = random_password() if password is None else None
-    file.set_password(account.id, hash_password(generated or password or ""), now=now)
-    return generated
-
-
-def set_plan(file: AccountsFile, name: str, plan: str, now: float,
-             plans: Collection[str] = ()) -> Account:
-    _check_plan(plan, plans)
-    account = _named(file, name)
-    file.set_plan(account.id, plan, now=now)
-    return account
-
-
-def set_inspection(file: AccountsFile, name: str, consent: str, now: float) -> Account:
-    """`consent` is the date on which the customer agreed; "" ends inspection."""
-    account = _named(file, name)
-    file.set_inspection(account.id, bool(consent), consent, now=now)
-    return account
-
-
-def _check_plan(plan: str, plans: Collection[str]) -> None:
-    if plans and plan not in plans:
-        raise AccountError(f"there is no plan {plan!r}: use one of {', '.join(sorted(plans))}")
-
-
-def _named(file: AccountsFile, name: str) -> Account:
-    found = file.by_name(name)
-    if found is None:
-        raise AccountError(
-            f"there is no account named {name!r} in {file.path}: see `outbounds accounts list` "
-            "(accounts of htpasswd files are changed there)")
-    return found[0]
-
+# --- what is shown ------------------------------------------------------------------------------
 
 FIELDS: dict[str, Callable[[Account], str]] = {
     "name": lambda account: account.name,
@@ -104,6 +49,7 @@ FIELDS: dict[str, Callable[[Account], str]] = {
     "inspected": lambda account: account.consent if account.inspect else "no",
     "reason": lambda account: account.reason,
     "crawler": lambda account: account.crawler,
+    "purposes": lambda account: ", ".join(account.purposes),
     "networks": lambda account: ", ".join(account.networks),
 }
 LISTED = ("name", "id", "plan", "standing", "inspected", "reason")  # what fits 80 columns
@@ -190,10 +136,12 @@ def _print_password(name: str, password: str | None) -> None:
               help="The day on which the customer agreed to inspection.")
 @click.option("--crawler", default="", metavar="TOKEN",
               help="The product token that robots.txt rules name the customer's crawler by.")
+@click.option("--purpose", "purposes", multiple=True, type=click.Choice(PURPOSES),
+              help="What the customer uses what it fetches for; may be given again.")
 @click.option("--network", "networks", multiple=True, metavar="CIDR",
               help="A source network of the customer; may be given again.")
 def _add(config_dir: Path, name: str, plan: str, password_stdin: bool, inspect: bool, consent: str,
-         crawler: str, networks: tuple[str, ...]) -> None:
+         crawler: str, purposes: tuple[str, ...], networks: tuple[str, ...]) -> None:
     """Add an account. Its password is generated and printed once, or read with --password-stdin."""
     if inspect and not consent:
         raise click.UsageError(
@@ -202,7 +150,8 @@ def _add(config_dir: Path, name: str, plan: str, password_stdin: bool, inspect: 
     with _opened(config_dir) as file:
         account, password = add_account(
             file, name, _from_stdin(password_stdin), now=time.time(), plans=plans, plan=plan,
-            inspect=inspect, consent=consent, crawler=crawler, networks=networks)
+            inspect=inspect, consent=consent, crawler=crawler, purposes=purposes,
+            networks=networks)
     click.echo(f"Added {account.name} ({account.id}) on the plan {account.plan}.")
     _print_password(name, password)
 
@@ -255,7 +204,7 @@ def _set_password(config_dir: Path, name: str, password_stdin: bool) -> None:
 def _show(config_dir: Path, name: str, as_json: bool) -> None:
     """Show one account."""
     with _opened(config_dir) as file:
-        account = _named(file, name)
+        account = named(file, name)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(account)))
         return
@@ -287,3 +236,33 @@ def _set_inspect(config_dir: Path, name: str, consent: str, off: bool) -> None:
         account = set_inspection(file, name, consent, time.time())
     what = "no longer inspected" if off else f"inspected; consent of {consent}"
     click.echo(f"{account.name} ({account.id}) is {what}.")
+
+
+@_command
+@click.argument("name")
+@click.argument("token", default="")
+@click.option("--none", is_flag=True, help="The account declares no crawler any more.")
+def _set_crawler(config_dir: Path, name: str, token: str, none: bool) -> None:
+    """Change the product TOKEN whose rules in robots.txt bind the account from now on."""
+    if bool(token) == none:
+        raise click.UsageError("give either a product token, such as ExampleBot, or --none")
+    with _opened(config_dir) as file:
+        account = set_crawler(file, name, token, time.time())
+    click.echo(f"The crawler of {account.name} ({account.id}) is {token or 'not declared'}; it was "
+               f"{account.crawler or 'not declared'}.")
+
+
+@_command
+@click.argument("name")
+@click.argument("purposes", nargs=-1, type=click.Choice(PURPOSES))
+@click.option("--none", is_flag=True, help="The account declares no purpose any more.")
+def _set_purposes(config_dir: Path, name: str, purposes: tuple[str, ...], none: bool) -> None:
+    """Say all PURPOSES that the account uses what it fetches for. Where a robots.txt does not want
+    one of them, it is refused from its next request on."""
+    if bool(purposes) == none:
+        raise click.UsageError(f"give either purposes ({', '.join(PURPOSES)}) or --none")
+    with _opened(config_dir) as file:
+        account = set_purposes(file, name, purposes, time.time())
+        now = named(file, name)
+    before, after = (", ".join(each.purposes) or "not declared" for each in (account, now))
+    click.echo(f"The purposes of {account.name} ({account.id}) are {after}; they were {before}.")

@@ -31,6 +31,7 @@ from .fields import (
     check_name,
     check_networks,
     check_plan,
+    check_purposes,
     source_address,
 )
 from .passwords import check_hash
@@ -39,7 +40,7 @@ TOO_MANY = 1_000  # changed ids that a caller would look up one by one
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _COLUMNS = ("id, name, plan, standing, reason, inspect, consent, crawler, networks, revision, "
-            "password_hash")
+            "purposes, password_hash")
 _BY_NAME = f"SELECT {_COLUMNS} FROM accounts WHERE name = ?"
 _BY_ID = f"SELECT {_COLUMNS} FROM accounts WHERE id = ?"
 _BY_SOURCE = {
@@ -60,7 +61,7 @@ _FIXES = {
                            "away to begin with a new one",
     sqlite3.SQLITE_IOERR: "the disk failed; check it, then restore a backup if need be",
 }
-_Row = tuple[str, str, str, str, str, int, str, str, str, int, str]
+_Row = tuple[str, str, str, str, str, int, str, str, str, int, str, str]
 
 
 class AccountsFileError(Exception):
@@ -68,7 +69,8 @@ class AccountsFileError(Exception):
 
 
 class AccountsFile:
-    """The open file; it is made, with mode 0600, if there is none. Raises `AccountsFileError`.
+    """The open file; it is made, with mode 0600, if there is none, and brought up to the present
+    schema if it is an older one. Raises `AccountsFileError`.
 
     A backup is restored into the file in use with `sqlite3 FILE '.restore BACKUP'`. Putting
     another file in its place instead would mix that one with the old one's -wal: once
@@ -86,7 +88,7 @@ class AccountsFile:
                 os.chmod(self.path, 0o600)  # a copied backup: its hashes are nobody else's to read
             db = sqlite3.connect(self.path, timeout=timeout, isolation_level=None)
             try:
-                self._check_version(db)
+                accounts_schema.bring_up(db)
                 db.execute("PRAGMA synchronous = FULL")
             except BaseException:
                 db.close()
@@ -94,17 +96,6 @@ class AccountsFile:
         self._db = db
         self._file = (status.st_dev, status.st_ino)
         self._seen: tuple[tuple[int, int], int] | None = None
-
-    def _check_version(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > accounts_schema.VERSION:
-            raise AccountsFileError(
-                f"{self.path}: made by a newer Outbounds (schema {version}; this one knows "
-                f"{accounts_schema.VERSION}): upgrade this one, or restore an older backup")
-        if version < 1:
-            raise AccountsFileError(
-                f"{self.path}: not an accounts file (schema {version}): move it away to begin with "
-                "a new one, or restore a backup")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,6 +105,8 @@ class AccountsFile:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             fix = _FIXES.get(code, "restore a backup if this goes on")
             raise AccountsFileError(f"{self.path}: {error}: {fix}") from error
+        except accounts_schema.UnknownSchema as error:
+            raise AccountsFileError(f"{self.path}: {error}") from error
         except OSError as error:
             raise AccountsFileError(
                 f"{self.path}: {error.strerror}: check that it and its folder belong to the user "
@@ -220,7 +213,7 @@ class AccountsFile:
 
     def add(self, name: str, password_hash: str, *, now: float, plan: str = "default",
             reason: str = "", inspect: bool = False, consent: str = "", crawler: str = "",
-            networks: Iterable[str] = ()) -> Account:
+            networks: Iterable[str] = (), purposes: Iterable[str] = ()) -> Account:
         """Make an account, in good standing. `now` is Unix time.
 
         Raises `AccountError` for a field that cannot stand, a name that is taken, and a network
@@ -230,17 +223,17 @@ class AccountsFile:
             "acct_" + "".join(secrets.choice(_BASE32) for _ in range(12)),
             check_name(name), check_plan(plan), Standing.GOOD, reason, inspect,
             check_consent(inspect, consent, now), check_crawler(crawler), check_networks(networks),
-            revision=1)
+            revision=1, purposes=check_purposes(purposes))
         check_hash(password_hash)
         with self.transaction():
             if self.by_name(name) is not None:
                 raise AccountError(f"there is already an account named {name!r}")
             self._db.execute(
                 f"INSERT INTO accounts ({_COLUMNS}, created, updated) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
                 (account.id, name, plan, account.standing.value, reason, int(inspect),
-                 account.consent, crawler, json.dumps(account.networks), password_hash,
-                 int(now), int(now)))
+                 account.consent, crawler, json.dumps(account.networks),
+                 json.dumps(account.purposes), password_hash, int(now), int(now)))
             for network in account.networks:
                 self._index(network, account.id)
         return account
@@ -271,6 +264,14 @@ class AccountsFile:
         self._set(account_id, now, "inspect = ?, consent = ?", int(inspect),
                   check_consent(inspect, consent, now))
 
+    def set_crawler(self, account_id: str, crawler: str, *, now: float) -> None:
+        """`crawler` as for `add`. Raises `AccountError`, also for no such account."""
+        self._set(account_id, now, "crawler = ?", check_crawler(crawler))
+
+    def set_purposes(self, account_id: str, purposes: Iterable[str], *, now: float) -> None:
+        """`purposes` as for `add`. Raises `AccountError`, also for no such account."""
+        self._set(account_id, now, "purposes = ?", json.dumps(check_purposes(purposes)))
+
     def _set(self, account_id: str, now: float, what: str, *values: str | int) -> None:
         with self.transaction():
             cursor = self._db.execute(f"UPDATE accounts SET {what}, updated = ? WHERE id = ?",
@@ -287,4 +288,4 @@ class AccountsFile:
 
 def _account(row: _Row) -> Account:
     return Account(row[0], row[1], row[2], Standing(row[3]), row[4], bool(row[5]), row[6], row[7],
-                   tuple(json.loads(row[8])), row[9])
+                   tuple(json.loads(row[8])), row[9], tuple(json.loads(row[10])))

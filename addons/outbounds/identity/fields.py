@@ -1,4 +1,4 @@
-"""What may stand in an account: names, networks, crawler tokens, dates of consent.
+"""What may stand in an account: names, networks, crawler tokens, purposes, dates of consent.
 
 Checked where an account is made, so that a request never meets a field it cannot use. A name is
 what a customer types before the first colon (RFC 7617 section 2), so it cannot hold one; control
@@ -12,13 +12,17 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
+from outbounds.core.robots_terms import PURPOSES
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_NAME = 128  # characters; attempts are remembered by name, so its length bounds their memory
 _NAME = re.compile(rf"[^\s:\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_NAME}}}")
 _PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_CRAWLER = re.compile(r"[A-Za-z_-]{1,64}")  # RFC 9309 section 2.2.1: identifier
+# RFC 9309 section 2.2.1 has no digits. Real crawlers do (MJ12bot), sites name them in full, and
+# robots.txt files are read so: a token that could not be declared would bind nobody.
+_CRAWLER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FURTHEST_EAST = datetime.timedelta(hours=14)  # "today" may already be tomorrow for the customer
 
 
@@ -49,9 +53,17 @@ def check_crawler(token: str) -> str:
     """A product token as robots.txt files name it (RFC 9309 section 2.2.1), or ""."""
     if token and not _CRAWLER.fullmatch(token):
         raise AccountError(
-            f"crawler {token!r}: a product token has letters, '-' and '_' only, no version "
-            "(RFC 9309), such as ExampleBot")
+            f"crawler {token!r}: a product token has letters, digits, '-' and '_' only, no "
+            "version (RFC 9309), such as ExampleBot")
     return token
+
+
+def check_purposes(purposes: Iterable[str]) -> tuple[str, ...]:
+    """What the account declares to use what it fetches for (`PURPOSES`), in their order."""
+    declared = set(purposes)
+    for purpose in sorted(declared.difference(PURPOSES)):
+        raise AccountError(f"purpose {purpose!r}: use {', '.join(PURPOSES)}")
+    return tuple(each for each in PURPOSES if each in declared)
 
 
 def check_consent(inspect: bool, consent: str, now: float) -> str:
