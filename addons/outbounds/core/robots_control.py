@@ -1,8 +1,13 @@
 """The control `robots`: what the target's own robots.txt says of a request.
 
 Whose rules bind a request is for the operator to say (`rules.RobotsPolicy`); what they are, and
-what they say of one path, are questions like any other. Where the rules let a request through they
-may still ask for more: what that comes to as limits is left for the next control to charge.
+what they say of one path, are questions like any other. A file may ask for more than its rules:
+hours, which are kept by refusing; uses that it does not want, which refuse an account that declared
+one of them; and a pace, which is left as limits for the next control to charge.
+
+What refuses is lifted by a dated exception for the rule `robots`, and in the mode `observe` only
+written down. The pace holds all the same: a site that lets somebody in says nothing about being
+hurried, and an operator who only watches must not do harm by it.
 """
 
 from __future__ import annotations
@@ -10,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from . import content_use, site_terms
 from .account import Account
 from .case import Case
 from .controls import Asking, of_kind
-from .limits import Limit, Over, Per, Unit
 from .questions import JudgeRobots, Question, RobotsAnswer, RobotsOf
+from .robots import Match
 from .rules import Identity
 from .verdict import Kind, Verdict, refuse
 
@@ -24,7 +30,7 @@ def robots(case: Case) -> Asking:
     account = case.account
     assert account is not None
     mode, entry = policy.mode_for(account, request.host, case.now)
-    if entry:
+    if entry and mode in ("observe", "off"):
         case.robots_exempt = f"mode:{entry}"
     if mode == "off" or (request.method == "OPTIONS" and request.path == "*"):
         return None
@@ -53,35 +59,68 @@ def robots(case: Case) -> Asking:
 
 
 def _judge(case: Case, answer: RobotsAnswer) -> Generator[Question, Any, Verdict | None]:
-    request, policy = case.request, case.policy.robots
+    request, policy, robots = case.request, case.policy.robots, answer.robots
     assert case.account is not None
-    if answer.robots is None:
+    if robots is None:
         return refuse("robots", Kind.ROBOTS, answer.detail, rule="robots/unreachable",
                       clause=policy.clause, retry_after=answer.retry_after)
-    whole_site = request.way.opens_tunnel
+    whole_site, path = request.way.opens_tunnel, request.path or "/"
     names = agents(case.account, request.user_agent, policy.identity)
-    matches = of_kind((yield JudgeRobots(
-        answer, request.origin, request.path or "/", names, whole_site)), tuple)
+    matches = of_kind((yield JudgeRobots(answer, request.origin, path, names, whole_site)), tuple)
+    asked = [robots.terms(name) for name in names]
+    said: tuple[content_use.Said, ...] = ()
+    if not whole_site:  # of what flows in a tunnel neither the number nor the paths are seen
+        case.site_limits = site_terms.paces(asked, policy, case.now)
+        said = content_use.preferences(robots, path, names)
+        if said:
+            case.preferences = tuple(preference for _, preference in said)
+    refusal = _by_the_rules(case, names, matches)
+    if refusal is None and site_terms.VISIT_TIME in policy.honour:
+        refusal = _by_the_hours(case, site_terms.until_visit_time(asked, case.now))
+    if refusal is None and said and case.account.purposes and "content-signals" in policy.honour:
+        refusal = _by_the_use(case, said, case.account.purposes)
+    return refusal
+
+
+def _by_the_rules(case: Case, names: tuple[str, ...], matches: tuple[Match, ...]
+                  ) -> Verdict | None:
     if not matches:
         raise ValueError("the rules were asked about, and nothing was said")
-    for agent, match in zip(names, matches, strict=False):
-        case.robots_agent, case.robots_match = agent, match
+    for name, match in zip(names, matches, strict=False):
+        case.robots_agent, case.robots_match = name, match
         if not match.allowed:
-            # line 0 and refused: the rules are more work than any honest file asks for
-            where = f"line {match.line}" if match.line else "too costly to judge"
-            what = "the whole site" if whole_site else "this path"
+            # line 0: too costly to judge, or judged by an engine that does not say where
+            where = f"line {match.line}" if match.line else "no line named"
+            what = "the whole site" if case.robots_scope == "site" else "this path"
             return refuse("robots", Kind.ROBOTS,
-                          f"The robots.txt of {request.host.text} disallows {what} "
-                          f"for {agent!r} ({where}).",
-                          rule=f"robots:{match.line}", clause=policy.clause)
+                          f"The robots.txt of {case.request.host.text} disallows {what} "
+                          f"for {name!r} ({where}).",
+                          rule=f"robots:{match.line}", clause=case.policy.robots.clause)
     if len(matches) != len(names):
         raise ValueError("the rules of one who asks were not looked at")
-    if not whole_site:
-        delay = max(answer.robots.terms(agent).crawl_delay or 0.0 for agent in names)
-        if delay:
-            case.site_limits = (Limit(
-                "crawl-delay", Unit.REQUESTS, Per.ACCOUNT_HOST, 1, min(delay, policy.max_delay), 1,
-                Over.PACE, policy.max_wait, policy.clause),)
+    return None
+
+
+def _by_the_hours(case: Case, wait: float | None) -> Verdict | None:
+    if wait == 0.0:
+        return None
+    never = "" if wait is not None else " None of them suits all the names of this request."
+    return refuse("robots", Kind.LIMIT,
+                  f"The robots.txt of {case.request.host.text} asks to be visited at other hours "
+                  f"of the day only.{never}", rule=site_terms.VISIT_TIME,
+                  clause=case.policy.robots.clause, retry_after=wait)
+
+
+def _by_the_use(case: Case, said: tuple[content_use.Said, ...], purposes: tuple[str, ...]
+                ) -> Verdict | None:
+    for name, each in said:
+        if not each.allowed and each.purpose in purposes:
+            case.robots_agent, case.robots_match = name, Match(False, each.line)
+            return refuse("robots", Kind.ROBOTS,
+                          f"The robots.txt of {case.request.host.text} does not want this path "
+                          f"used for {each.purpose} (line {each.line}), which this account "
+                          "declared to do.",
+                          rule=f"content-use/{each.purpose}", clause=case.policy.robots.clause)
     return None
 
 
