@@ -16,6 +16,7 @@ import pytest
 
 from outbounds.resolver import Found, Lookup, Outcome
 from outbounds.resolver.lookup import MAX_ADDRESSES
+from outbounds.resolver.name_servers import NameServers
 from outbounds.resolver.transport import MAX_DATAGRAMS
 from outbounds.settings.service import Dns
 from wire.dns_server import DnsServer, Query, Script, late, silent
@@ -118,7 +119,10 @@ async def test_the_servers_of_the_system_are_asked_where_none_is_set(tmp_path: P
     look_up = Lookup(Dns(timeout="1s"), hosts=tmp_path / "hosts", resolv_conf=conf)
     assert (await look_up("a.test")).outcome is Outcome.FAILED
     conf.write_text("nameserver 127.0.0.77\nnameserver 127.0.0.78\n")
-    assert await look_up._resolv_conf.value() == ("127.0.0.77", "127.0.0.78")
+    servers = NameServers(Dns(), resolv_conf=conf)
+    assert await servers.addresses() == (("127.0.0.77", 53), ("127.0.0.78", 53))
+    conf.write_text("nameserver 127.0.0.79\n")
+    assert await servers.addresses() == (("127.0.0.79", 53),)
 
 
 # --- what is answered -----------------------------------------------------------------------------
@@ -361,7 +365,6 @@ async def test_the_loop_is_never_held(server: DnsServer, look_up: Any) -> None:
     assert longest < 0.25  # on a busy machine; unbounded it would be the whole second
 
 
-def test_addresses_of_the_settings() -> None:
-    look_up = Lookup(Dns(servers=("192.0.2.53:53", "[2001:db8::53]:5353")))
-    assert look_up._servers == (("192.0.2.53", 53), ("2001:db8::53", 5353))
-    assert ip_address(look_up._servers[1][0])
+async def test_addresses_of_the_settings() -> None:
+    servers = NameServers(Dns(servers=("192.0.2.53:53", "[2001:db8::53]:5353")))
+    assert await servers.addresses() == (("192.0.2.53", 53), ("2001:db8::53", 5353))
