@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from . import content_use, site_terms
+from . import content_use, robots_readings, site_terms
 from .account import Account
 from .case import Case
 from .controls import Asking, of_kind
@@ -66,7 +66,12 @@ def _judge(case: Case, answer: RobotsAnswer) -> Generator[Question, Any, Verdict
                       clause=policy.clause, retry_after=answer.retry_after)
     whole_site, path = request.way.opens_tunnel, request.path or "/"
     names = agents(case.account, request.user_agent, policy.identity)
-    matches = of_kind((yield JudgeRobots(answer, request.origin, path, names, whole_site)), tuple)
+    refusal = None
+    for reading in (*robots_readings.others(path), path):
+        matches = yield JudgeRobots(answer, request.origin, reading, names, whole_site)
+        refusal = _by_the_rules(case, names, of_kind(matches, tuple))
+        if refusal is not None:
+            break
     asked = [robots.terms(name) for name in names]
     said: tuple[content_use.Said, ...] = ()
     if not whole_site:  # of what flows in a tunnel neither the number nor the paths are seen
@@ -74,7 +79,6 @@ def _judge(case: Case, answer: RobotsAnswer) -> Generator[Question, Any, Verdict
         said = content_use.preferences(robots, path, names)
         if said:
             case.preferences = tuple(preference for _, preference in said)
-    refusal = _by_the_rules(case, names, matches)
     if refusal is None and site_terms.VISIT_TIME in policy.honour:
         refusal = _by_the_hours(case, site_terms.until_visit_time(asked, case.now))
     if refusal is None and said and case.account.purposes and "content-signals" in policy.honour:

@@ -25,7 +25,7 @@ MINUTES = (5, 60)  # what `top` looks back on
 MOST = 100  # rows that a command may ask for
 
 # limits that no file defines
-OTHERS = ("crawl-delay", "target-ceiling", "target-pause")
+OTHERS = ("crawl-delay", "request-rate", "target-ceiling", "target-pause")
 
 # of whom a request speaks, and the field of the record that takes the name
 KINDS = {"account": "user_id", "target": "destination_domain", "source": "source_ip"}

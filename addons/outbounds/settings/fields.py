@@ -233,12 +233,14 @@ def _liftable(value: str, info: ValidationInfo) -> str:
         raise ValueError(f"the list {kind} has no entry in that line; name the line of one")
     if lists is None or (kind in lists and (value == kind or detail.isdecimal())):
         return value
+    if value == "visit-time" or kind.startswith(("robots/", "content-use/")):
+        raise ValueError("what a robots.txt refuses can only be lifted as a whole; use robots")
     raise ValueError(f"no rule that can be lifted; {nearest(value, {*LIFTABLE, *lists})}")
 
 
 def _free_limit_id(value: str) -> str:
-    if value == "crawl-delay":
-        raise ValueError("the limit that a site's crawl-delay sets is called so; choose another id")
+    if value in ("crawl-delay", "request-rate", "visit-time"):
+        raise ValueError(f"the limit that a site's {value} sets is called so; choose another id")
     if value in ("target-pause", "target-ceiling"):
         raise ValueError("a limit of the adaptive protection is called so; choose another id")
     return value

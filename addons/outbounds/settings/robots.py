@@ -38,6 +38,9 @@ class ModeEntry(Strict):
 
     @model_validator(mode="after")
     def _is_narrow(self) -> ModeEntry:
+        if "" in self.hosts:
+            raise ValueError("has an empty host, which no target fits; name one, or leave hosts "
+                             "out")
         if not (self.plans or self.accounts or self.hosts):
             raise ValueError("is for everyone everywhere; name plans, accounts or hosts, or set "
                              "the file's own mode")
@@ -86,7 +89,9 @@ class Ownership(Strict):
 
 class RobotsFile(Strict):
     """`identity`: by which names a customer is bound. `engine`: whose matcher judges. `honour`:
-    what is followed beside the rules. `modes`: the first that fits holds instead of `mode`."""
+    what is followed beside the rules. `modes`: the first that fits holds instead of `mode`.
+    `max_delay` seconds caps the pace a site may ask for, 0 keeps none; `max_wait` seconds is how
+    long that may hold a request."""
 
     mode: Mode
     clause: ClauseRef
