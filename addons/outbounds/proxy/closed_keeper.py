@@ -1,23 +1,19 @@
-"""Which targets are closed, as `closed.json` says now: one stat call to look, read when it changed.
+"""Which targets are closed, as `closed.json` says now (`followed_file`).
 
-A look costs about two microseconds, so it is made before decisions as well as twenty times a
-second: what was closed is closed for the next request, and for what is open within a tenth of a
-second. A file that cannot be read leaves what was read last in force, is said once, and is tried
-again at every look.
+It is looked at before decisions as well as twenty times a second: what was closed is closed for the
+next request, and for what is open within a tenth of a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.closed_targets import Closed, ClosedTargets
 from ..lists.closed_file import ClosedFileError, read_closed
-
-logger = logging.getLogger("outbounds")
+from .followed_file import FollowedFile
 
 EVERY = 0.05  # seconds
 
@@ -31,45 +27,27 @@ class ClosedKeeper:
     def __init__(self, path: Path, follow: Follow,
                  report: Callable[[int, bool], None] = lambda number, broken: None,
                  wall: Callable[[], float] = time.time) -> None:
-        self._path = path
         self._follow = follow
         self._report = report
         self._wall = wall
-        self._seen: tuple[int, int, int, int] | None = None
-        self._said = ""
-        self._entries: tuple[Closed, ...] = ()  # of the file, those that have ended included
+        self._file = FollowedFile(path, read_closed, self._take, known=ClosedFileError,
+                                  stays="The targets that are closed stay as they are")
         self._next_end = float("inf")
         self.current = ClosedTargets()
 
     @property
     def trouble(self) -> str:
         """Why what the file says now is not in force, "" if it is."""
-        return self._said
+        return self._file.trouble
 
     def load(self) -> None:
         """At the start, when there is no last good copy to fall back on: raises ClosedFileError."""
-        self._seen = self._stat()
-        self._take(read_closed(self._path).entries)
+        self._file.load()
 
     def look(self) -> None:
         """Never raises."""
-        try:
-            seen = self._stat()
-            if seen != self._seen or self._said:
-                self._take(read_closed(self._path).entries)
-                self._seen = seen
-                if self._said:
-                    logger.info("%s can be read again.", self._path)
-                    self._said = ""
-            elif self._wall() >= self._next_end:
-                self._take(self._entries)
-        except Exception as fault:
+        if not self._file.look(due=lambda: self._wall() >= self._next_end):
             self._report(len(self.current.entries), True)
-            if str(fault) != self._said:
-                known = isinstance(fault, ClosedFileError | OSError)
-                logger.error("The targets that are closed stay as they are: %s", fault,
-                             exc_info=None if known else fault)
-            self._said = str(fault) or type(fault).__name__
 
     async def watch(self) -> None:
         """`look` again and again, until cancelled."""
@@ -77,18 +55,10 @@ class ClosedKeeper:
             self.look()
             await asyncio.sleep(EVERY)
 
-    def _stat(self) -> tuple[int, int, int, int] | None:
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
-
-    def _take(self, entries: tuple[Closed, ...]) -> None:
+    def _take(self, read: ClosedTargets) -> None:
         now = self._wall()
         old = {each.target: each for each in self.current.entries}
-        new = {each.target: each for each in entries if each.holds(now)}
-        self._entries = entries
+        new = {each.target: each for each in read.entries if each.holds(now)}
         self._next_end = min((each.until for each in new.values() if each.until is not None),
                              default=float("inf"))
         self._report(len(new), False)
