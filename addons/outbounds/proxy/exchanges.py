@@ -25,6 +25,7 @@ from .clients import Approval, ClientConnection, Exchange
 from .http_guard import ANSWERED, HANG_UP, JUDGED, TARGET, target_of
 from .recorder import EvidenceUnavailable
 from .replies import rate_limit_fields
+from .robots_fields import robots_fields
 from .runtime import Runtime
 from .settlement import latency, meter_for, settle
 from .upstream_errors import verdict_for
@@ -190,6 +191,7 @@ class Exchanges:
             flow.kill()
             return
         exchange.latency = latency(flow)
+        exchange.noted |= robots_fields(flow.response.headers.fields)
         if exchange.closest is not None and not any(
                 name in flow.response.headers for name in RATE_LIMIT_FIELDS):
             for name, value in rate_limit_fields(exchange.closest):

@@ -23,7 +23,7 @@ def meter_for(rt: Runtime, client: ClientConnection, exchange: Exchange,
         late = noted(verdict, rt.gate.policy.versions)
         if tunnel is not None:
             tunnel.ended, tunnel.noted = verdict.detail, late
-        exchange.noted = late
+        exchange.noted |= late
         rt.sever(client, verdict.detail)
 
     return Meter(rt.gate.store, exchange.charges, cut_off) if is_metered(exchange.charges) else None

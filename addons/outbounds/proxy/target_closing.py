@@ -70,7 +70,7 @@ class TargetClosing:
             if client.tunnel is not None and client.tunnel.exchange is open_:
                 client.tunnel.noted = says
             else:
-                open_.noted = says
+                open_.noted |= says
         return first
 
     def _closes(self, exchange: Exchange, dialled: str, policy: Policy,
