@@ -9,10 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from protego import Protego
 
-from outbounds.core import robots_match
 from outbounds.core.robots import Match, Robots
 from outbounds.core.robots_match import Group, Rule
-from outbounds.core.robots_spelling import origin_form, spell
+from outbounds.core.robots_spelling import origin_form, size_at_most, spell
 
 LINES = st.lists(st.one_of(
     st.sampled_from([b"user-agent: *", b"User-agent: foobot", b"disallow: /", b"disallow:",
@@ -124,11 +123,34 @@ def test_beyond_the_bound_it_refuses_unread() -> None:
     assert getattr(counted, "finds", 0) == 0
 
 
-def test_the_bound_counts_only_rules_that_may_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = Group(Rule.of(False, f"/{n:03}*abc", n) for n in range(100))
-    monkeypatch.setattr(robots_match, "BOUND", 1000)
-    assert group.judge("/050xabc") == Match(False, 50)
-    assert group.steps("/050xabc") == 8 * len("/050xabc")
+def test_the_bound_counts_only_rules_that_may_match() -> None:
+    rules = [Rule.of(False, f"/{n:03}*abc", n) for n in range(100)]
+    path = "/050xabc"
+    group = Group(rules, bound=rules[50].steps(len(path)))
+    assert group.steps(path) == rules[50].steps(len(path))
+    assert group.judge(path) == Match(False, 50)
+    tighter = Group(rules, bound=rules[50].steps(len(path)) - 1)
+    assert tighter.judge(path) == Match(False, 0)
+
+
+@given(st.lists(st.text("ab*$/?", min_size=1, max_size=30), max_size=8),
+       st.text("ab/%2F?", max_size=3000).map("/".__add__))
+def test_the_quick_estimate_is_never_under_the_exact_one(patterns: list[str], path: str) -> None:
+    group = Group(Rule.of(False, pattern, n) for n, pattern in enumerate(patterns, 1))
+    assert group.steps(path) <= group._at_most(len(path))
+
+
+@given(URLS)
+def test_the_size_of_a_spelling_is_never_underestimated(url: str) -> None:
+    assert len(origin_form(url)) <= size_at_most(url)
+
+
+def test_when_time_is_over_the_answer_is_a_refusal() -> None:
+    robots = Robots.parse(b"user-agent: *\n" + b"".join(
+        b"allow: /*%d*\n" % n for n in range(100)))
+    looks = iter([False, True])
+    assert robots.allowed("/x", "x", lambda: next(looks)) == Match(False, 0)
+    assert robots.allowed("/x", "x", lambda: False).allowed
 
 
 def test_many_names_for_many_rules_cost_their_sum() -> None:
@@ -146,13 +168,15 @@ def test_a_name_repeated_in_its_group_is_bound_once() -> None:
 
 
 def test_what_is_remembered_of_agents_is_bounded() -> None:
-    file = "".join(f"user-agent: n{n}\ndisallow: /{n}$\n" for n in range(1000))
+    file = "".join(f"user-agent: n{n}\ncontent-signal: search=no\ndisallow: /{n}$\n"
+                   for n in range(1000))
     robots = Robots.parse(file.encode())
     for n in range(1000):
         assert not robots.allowed(f"/{n}", f"n{n}/1.0").allowed
         assert robots.allowed(f"/{n + 1}", f"n{n}/1.0").allowed
-    assert len(robots._tokens) <= 64
+        robots.preferences("/", f"n{n}")
     assert len(robots._groups) <= 16
+    assert len(robots._usages) <= 16
 
 
 # --- protego, which Scrapy uses ------------------------------------------------------------------

@@ -13,20 +13,28 @@ for "Mozilla" never hides the one for FooBot. All groups of that token are merge
 named nowhere, and nobody else: a token that is named is bound by its own groups alone, even where
 these hold no rule.
 
-**Deviations** from google/robotstxt: it leaves the spelling of URLs and the choice of a product
-token to its caller; it takes "Allow: /index.html" for "/" as well; it cuts lines after 16,664
-octets, where half a rule would be another rule; and its product tokens end at a digit.
+**Deviations** from google/robotstxt, each shown by a test:
+
+- it leaves the spelling of URLs, dot segments in them, and the choice of a product token to its
+  caller;
+- it takes "Allow: /index.html" for "/" as well;
+- it cuts lines after 16,664 octets, and at an octet 0, where half a rule would be another rule;
+- its product tokens end at a digit;
+- it reads a file in UTF-16 as octets, and so without rules.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Self
 
 from .robots_match import Group, Match
-from .robots_parse import ANYONE, File, parse, product_token
-from .robots_spelling import origin_form
-from .robots_terms import Preference, Terms
+from .robots_parse import ANYONE, File, Rules, parse, product_token
+from .robots_spelling import origin_form, size_at_most
+from .robots_terms import NO_TERMS, PURPOSES, Preference, Terms
+from .robots_usage import Usage
 
 __all__ = ["Match", "Robots"]
 
@@ -36,30 +44,47 @@ _BROWSER_WORDS = frozenset({
     "like", "linux", "macintosh", "mobile", "mozilla", "safari", "version", "windows", "x11",
 })
 
-# Remembered per file, and forgotten together beyond this many: an agent is whatever a customer
-# sends, and a hostile file can give each of 20,000 names a large group.
-_AGENTS_REMEMBERED = 64
+# What is behind this is not looked at: no crawler's name is, and on the event loop a User-Agent as
+# long as a request may be would cost milliseconds.
+_AGENT_OCTETS = 1024
+_AGENTS_REMEMBERED = 2048  # of all files together, none longer than:
+_AGENT_REMEMBERED_OCTETS = 512
+
+# Remembered per file, and forgotten together beyond this many: a hostile file can give each of
+# 20,000 names a large group.
 _GROUPS_REMEMBERED = 16
+
+_ARRANGING = 3_000  # nanoseconds for a rule, or a list of them
+_LISTS_COUNTED = 64
 
 _ROBOTS_TXT = "/robots.txt"
 
 
-def product_tokens(agent: str) -> list[str]:
+def product_tokens(agent: str) -> tuple[str, ...]:
     """The candidates in a User-Agent, lower case, most specific first."""
+    if len(agent) > _AGENT_REMEMBERED_OCTETS:
+        return _product_tokens(agent[:_AGENT_OCTETS])
+    return _remembered_tokens(agent)
+
+
+def _product_tokens(agent: str) -> tuple[str, ...]:
     words = [word for word in _WORD.findall(agent) if "://" not in word and "@" not in word]
     tokens = dict.fromkeys(token for token in map(product_token, words) if token)
-    return sorted(tokens, key=lambda token: (token in _BROWSER_WORDS, -len(token)))
+    return tuple(sorted(tokens, key=lambda token: (token in _BROWSER_WORDS, -len(token))))
+
+
+_remembered_tokens = lru_cache(_AGENTS_REMEMBERED)(_product_tokens)
 
 
 class Robots:
-    """One site's rules. Immutable to the caller; remembers which group binds which agent."""
+    """One site's rules. Immutable to the caller; remembers the groups it has arranged."""
 
-    __slots__ = ("_file", "_groups", "_tokens")
+    __slots__ = ("_file", "_groups", "_usages")
 
     def __init__(self, file: File) -> None:
         self._file = file
-        self._tokens: dict[str, str] = {}
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[int, Group] = {}  # by the identity of what `File.rules` holds
+        self._usages: dict[str, Usage] = {}
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -71,61 +96,77 @@ class Robots:
         """How many product tokens the file has groups for; 0 means that it has no rules at all."""
         return len(self._file.rules)
 
-    def allowed(self, url: str, agent: str) -> Match:
+    def allowed(self, url: str, agent: str, late: Callable[[], bool] | None = None) -> Match:
         """May `agent` (a User-Agent or a product token) fetch `url`?
 
         `url` is absolute, or a path and query as in a request line. /robots.txt itself is always
-        allowed (section 2.2.2). Raises UnicodeEncodeError for a `url` with a lone surrogate that
-        stands for no octet.
+        allowed (section 2.2.2). `late` is asked now and then whether the time for it is over; then
+        the answer is a refusal by line 0. Raises UnicodeEncodeError for a `url` with a lone
+        surrogate that stands for no octet.
         """
         target = origin_form(url)
         if target.startswith(_ROBOTS_TXT) and target[len(_ROBOTS_TXT):][:1] in ("", "?"):
             return Match(True, 0)
-        return self._group(agent).judge(target)
+        return self._group(agent).judge(target, late)
 
     def whole_site(self, agent: str) -> Match:
         """May `agent` fetch anything at all? For a tunnel, whose paths nobody sees: refused only
         where the agent's rules disallow every path and allow none."""
         return self._group(agent).whole_site
 
-    def cost(self, path: str, agents: tuple[str, ...]) -> int:
-        """About how many nanoseconds it takes at worst to judge `path` for all `agents`, with
-        what has to be arranged for it first."""
-        return sum(self._cost(path, agent) for agent in agents)
-
-    def _cost(self, path: str, agent: str) -> int:
-        group = self._groups.get(self.token(agent))
-        if group is None:
-            return 3_000 * self._file.size + 100 * len(path)
-        return group.cost(len(path))
+    def cost(self, url: str, agents: tuple[str, ...]) -> int:
+        """Nanoseconds that judging `url` for all `agents` takes at worst, roughly, with what has
+        to be arranged first."""
+        size = size_at_most(url)
+        return sum(self._cost(size, agent) for agent in agents)
 
     def terms(self, agent: str) -> Terms:
-        """What the site asks of `agent` beside its rules."""
-        return Terms(self._file.delays.get(self.token(agent)))
+        """What the site asks of `agent` beside its rules; `NO_TERMS` if nothing."""
+        terms = self._file.terms
+        return terms.get(self.token(agent), NO_TERMS) if terms else NO_TERMS
 
     def preferences(self, url: str, agent: str) -> tuple[Preference, ...]:
         """What the site says about the uses of `url` by `agent`; what it is silent on is not in
         it. `url` as for `allowed`."""
-        return ()
+        file = self._file
+        if file.unread:
+            return tuple(Preference(purpose, False, file.unread) for purpose in PURPOSES)
+        if not file.usage:
+            return ()
+        token = self.token(agent)
+        usage = self._usages.get(token)
+        if usage is None:
+            if len(self._usages) >= _GROUPS_REMEMBERED:
+                self._usages.clear()
+            usage = self._usages[token] = Usage(file.usage_of(token))
+        return usage.of(origin_form(url))
 
     def token(self, agent: str) -> str:
         """The product token by which `agent` is bound, lower case, or `ANYONE`."""
-        token = self._tokens.get(agent)
-        if token is None:
-            named = self._file.rules
-            token = next((each for each in product_tokens(agent) if each in named), ANYONE)
-            if len(self._tokens) >= _AGENTS_REMEMBERED:
-                self._tokens.clear()
-            self._tokens[agent] = token
-        return token
+        named = self._file.rules
+        for token in product_tokens(agent):
+            if token in named:
+                return token
+        return ANYONE
+
+    def _bound(self, agent: str) -> tuple[Rules, ...]:
+        return self._file.rules.get(self.token(agent), ())
+
+    def _cost(self, size: int, agent: str) -> int:
+        bound = self._bound(agent)
+        group = self._groups.get(id(bound))
+        if group is not None:
+            return group.cost(size)
+        # nobody knows yet what is in the rules, so each may be as costly as any
+        rules = self._file.size if len(bound) > _LISTS_COUNTED else sum(map(len, bound))
+        return rules * (_ARRANGING + size * min(size, 1_250) // 2) + 20 * size
 
     def _group(self, agent: str) -> Group:
         """The rules that bind `agent`: those of all groups for its token, as one."""
-        token = self.token(agent)
-        group = self._groups.get(token)
+        bound = self._bound(agent)
+        group = self._groups.get(id(bound))
         if group is None:
             if len(self._groups) >= _GROUPS_REMEMBERED:
                 self._groups.clear()
-            bound = self._file.rules.get(token, [])
-            group = self._groups[token] = Group(rule for rules in bound for rule in rules)
+            group = self._groups[id(bound)] = Group(rule for rules in bound for rule in rules)
         return group

@@ -11,22 +11,35 @@ not searched for but compared there, and only has to lie after the segments befo
 
 **The worst case.** All literal rules together cost one dict look-up per distinct length. Wildcard
 rules cost one scan of the path each: rules × path, times the few steps per octet that `str.find`
-needs at worst. A file may be 500 KiB and a path 8 KiB, and both are in hostile hands, so that
-product is bounded by `BOUND` before the scan begins. Beyond it the answer is a refusal.
+needs at worst. A file may be 500 KiB and a path longer than 8 KiB, and both are in hostile hands,
+so that product is bounded by `BOUND` before the scan begins, which makes the same question get the
+same answer on every machine. The time that is really spent is bounded by the caller's `late`,
+should a machine be so busy that the bound is worth more than its milliseconds. Beyond either the
+answer is a refusal.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import batched
 from typing import NamedTuple
 
 from .robots_spelling import spell, spell_query
 
-# Steps of `str.find`, about 0.25 ns each at worst (CPython 3.13 on a 2020s server core). Reached
-# by no path under 1,000 octets with fewer than 1,000 wildcard rules, whatever these say.
-BOUND = 100_000_000
+# Steps of `str.find`, about 0.5 ns each at worst (CPython 3.13 on a 2020s server core). Reached
+# by no path under 1,000 octets with fewer than 1,000 wildcard rules of up to 50 octets.
+BOUND = 50_000_000
+_STEPS_OF_SEARCH = 160  # what calling it costs, and the loop around it
+_STEPS_OF_RULE = 400
+
+# `str.find` compares the needle at each place of a short text; in a long one it does so for
+# needles under 100 octets only, and is linear for others.
+_SHORT_PATH = 2_500
+_LONG_NEEDLE = 100
+
+_BLOCK = 32  # wildcard rules between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ class Rule(NamedTuple):
 
     `rank` orders rules by the octets of their patterns, wildcards included, and at equal length
     puts allow before disallow: of all rules that match, the highest decides (section 2.2.2).
-    `weight` bounds the steps of `str.find` per octet of path.
+    `longest` is the octets of the longest in `middle`.
     """
 
     match: Match
@@ -57,8 +70,8 @@ class Rule(NamedTuple):
     prefix: str = ""
     middle: tuple[str, ...] = ()
     tail: str | None = None
-    weight: int = 0
     wild: bool = False
+    longest: int = 0
 
     @classmethod
     def of(cls, allow: bool, pattern: str, line: int) -> Rule:
@@ -81,9 +94,8 @@ class Rule(NamedTuple):
         prefix, *rest = segments
         tail = (rest.pop() if wild else "") if anchored else None
         middle = tuple(segment for segment in rest if segment)
-        # find() compares up to 100 octets at each place; for longer needles it is linear
-        weight = max((max(8, min(len(segment), 100)) for segment in middle), default=0)
-        return cls(Match(allow, line), 2 * size + allow, prefix, middle, tail, weight, wild)
+        longest = max(map(len, middle), default=0)
+        return cls(Match(allow, line), 2 * size + allow, prefix, middle, tail, wild, longest)
 
     @property
     def everywhere(self) -> bool:
@@ -91,6 +103,12 @@ class Rule(NamedTuple):
         path extends "/", and "$" right after a "*" anchors nothing."""
         open_ended = self.tail is None or (self.wild and not self.tail)
         return open_ended and self.prefix + "".join(self.middle) in ("", "/")
+
+    def steps(self, size: int) -> int:
+        """An upper bound of what comparing it with a path of `size` octets costs."""
+        # segments are looked for one behind the other, so that together they scan the path once
+        each = min(self.longest, size if size < _SHORT_PATH else _LONG_NEEDLE)
+        return _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(self.middle) + size * max(8, each)
 
 
 _NONE = Rule(Match(True, 0), -1)
@@ -104,69 +122,97 @@ class Group:
     is disallowed and nothing allowed.
     """
 
-    __slots__ = ("_exact", "_prefixes", "_sizes", "_weight", "_wildcards", "whole_site")
+    __slots__ = ("_blocks", "_bound", "_exact", "_fixed", "_long", "_prefixes", "_short", "_sizes",
+                 "whole_site")
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        ordered = sorted(rules, key=lambda rule: (-rule.rank, rule.match.line))
+    def __init__(self, rules: Iterable[Rule], bound: int = BOUND) -> None:
+        """`rules` in the order of their lines. `bound` in steps (`steps`)."""
+        # put in order by hand: sort() of a hostile file's rules would hold the interpreter lock
+        # for tens of milliseconds, and a file has a thousand different lengths at most
+        by_rank: dict[int, list[Rule]] = {}
+        for rule in rules:
+            by_rank.setdefault(rule.rank, []).append(rule)
+        self._bound = bound
         self._prefixes: dict[str, Rule] = {}
         self._exact: dict[str, Rule] = {}
         wildcards: dict[tuple[str, tuple[str, ...], str | None], Rule] = {}
+        allowing, site = False, _NONE
         # the first of equal patterns stays: the allow, and the line that came first
-        for rule in ordered:
-            if rule.wild:
-                wildcards.setdefault((rule.prefix, rule.middle, rule.tail), rule)
-            else:
-                literals = self._prefixes if rule.tail is None else self._exact
-                literals.setdefault(rule.prefix, rule)
+        for rank in sorted(by_rank, reverse=True):
+            for rule in by_rank[rank]:
+                if rule.wild:
+                    wildcards.setdefault((rule.prefix, rule.middle, rule.tail), rule)
+                else:
+                    literals = self._prefixes if rule.tail is None else self._exact
+                    literals.setdefault(rule.prefix, rule)
+                if rule.match.allowed:
+                    allowing = True
+                elif site is _NONE and rule.longest <= 1 and rule.everywhere:
+                    site = rule
         self._sizes = tuple(sorted({len(prefix) for prefix in self._prefixes}, reverse=True))
-        self._wildcards = tuple(wildcards.values())
-        self._weight = sum(rule.weight for rule in self._wildcards)
-        self.whole_site = _NONE.match
-        if not any(rule.match.allowed for rule in ordered):
-            site = next((rule for rule in ordered if rule.everywhere), _NONE)
-            self.whole_site = site.match
+        self._blocks = tuple(batched(wildcards.values(), _BLOCK))
+        # so that for nearly all files and paths one multiplication shows that they are cheap
+        self._fixed = self._short = self._long = 0
+        for rule in wildcards.values():
+            longest = rule.longest
+            self._fixed += _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(rule.middle)
+            self._short += 8 if longest < 8 else min(longest, _SHORT_PATH)
+            self._long += 8 if longest < 8 else min(longest, _LONG_NEEDLE)
+        self.whole_site = _NONE.match if allowing else site.match
 
-    def judge(self, target: str) -> Match:
-        """The verdict on a path and query in the one spelling (`origin_form`)."""
-        best = self._best(target)
+    def judge(self, target: str, late: Callable[[], bool] | None = None) -> Match:
+        """The verdict on a path and query in the one spelling (`origin_form`). `late`: is the
+        time for it over?"""
+        targets = [target]
         if "%" in target:
             # a rule whose "?" is behind a "*" is spelt as in a path, any other as in a query
             path, mark, query = target.partition("?")
             other = path + mark + spell_query(query)
             if other != target:
-                best = max(best, self._best(other), key=lambda rule: rule.rank)
+                targets.append(other)
+        at_most = sum(self._at_most(len(each)) for each in targets)
+        if at_most > self._bound and sum(map(self.steps, targets)) > self._bound:
+            return _TOO_COSTLY.match
+        best = self._best(target, late)
+        for other in targets[1:]:
+            best = max(best, self._best(other, late), key=lambda rule: rule.rank)
         return best.match
-
-    def cost(self, size: int) -> int:
-        """About how many nanoseconds it takes at worst to judge a path of `size` octets."""
-        return 100 * (size + len(self._sizes) + len(self._wildcards)) + size * self._weight // 2
 
     def steps(self, target: str) -> int:
         """An upper bound of what the wildcard rules cost on this path, in steps of `str.find`."""
-        return len(target) * sum(
-            rule.weight for rule in self._wildcards if target.startswith(rule.prefix)
-        )
+        size = len(target)
+        return sum(rule.steps(size) for block in self._blocks for rule in block
+                   if target.startswith(rule.prefix))
 
-    def _best(self, target: str) -> Rule:
-        if len(target) * self._weight > BOUND and self.steps(target) > BOUND:
-            return _TOO_COSTLY
+    def cost(self, size: int) -> int:
+        """Nanoseconds that it takes at worst to judge a path of `size` octets, roughly."""
+        return self._at_most(size) // 2 + 20 * size + 200 * len(self._sizes) + 2_000
+
+    def _at_most(self, size: int) -> int:
+        """`steps` of any path of `size` octets."""
+        return self._fixed + size * (self._short if size < _SHORT_PATH else self._long)
+
+    def _best(self, target: str, late: Callable[[], bool] | None) -> Rule:
         best = self._exact.get(target) or self._longest_prefix(target)
         floor = best.rank
-        for rule in self._wildcards:
-            _, rank, prefix, middle, tail, _, _ = rule
-            if rank <= floor:
-                break
-            if not target.startswith(prefix):
-                continue
-            at = len(prefix)
-            for segment in middle:
-                at = target.find(segment, at)
-                if at < 0:
-                    break
-                at += len(segment)
-            else:
-                if tail is None or (at + len(tail) <= len(target) and target.endswith(tail)):
-                    return rule
+        for block in self._blocks:
+            if late is not None and late():
+                return _TOO_COSTLY
+            for rule in block:
+                _, rank, prefix, middle, tail, _, _ = rule
+                if rank <= floor:
+                    return best
+                if not target.startswith(prefix):
+                    continue
+                at = len(prefix)
+                for segment in middle:
+                    at = target.find(segment, at)
+                    if at < 0:
+                        break
+                    at += len(segment)
+                else:
+                    if tail is None or (at + len(tail) <= len(target) and target.endswith(tail)):
+                        return rule
         return best
 
     def _longest_prefix(self, target: str) -> Rule:

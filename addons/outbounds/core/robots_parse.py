@@ -14,9 +14,15 @@ Nothing here raises, whatever the octets are.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
+from . import robots_terms, robots_usage
 from .robots_match import Rule
+from .robots_terms import Terms
+from .robots_usage import UsageRule, usage_rules
 
 # Section 2.5 asks for at least 500 KiB; what is behind that is not read.
 SIZE_LIMIT = 500 * 1024
@@ -24,13 +30,12 @@ SIZE_LIMIT = 500 * 1024
 _USER_AGENT = ("user-agent", "useragent", "user agent")
 _ALLOW = ("allow",)
 _DISALLOW = ("disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw")
-_CRAWL_DELAY = ("crawl-delay", "crawldelay", "crawl delay")
 
 # Section 2.2.1 has letters, "_" and "-" only. Digits are accepted as well: MJ12bot and 360Spider
 # are the names of real crawlers, and cut to letters the first would be bound by rules for "MJ".
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}", re.ASCII)
 _SPACE = " \t\v\f\r\n"  # str.strip() by default takes octets such as 0xA0 for spaces too
+_TWO_WORDS = re.compile(r"([^ \t]+)[ \t]+([^ \t]+)")
 
 ANYONE = "*"
 
@@ -38,42 +43,63 @@ ANYONE = "*"
 type Rules = list[Rule]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class File:
-    """What binds each product token (lower case, or `ANYONE`): the rules of every group that
-    names it, group by group as they stand in the file, and the longest crawl-delay, in seconds.
+    """What binds each product token (lower case, or `ANYONE`).
 
-    A token without rules has an entry all the same: it is named, so "*" does not bind it.
+    `rules`: those of every group that names it, group by group as they stand in the file. A token
+    without rules has an entry all the same: it is named, so "*" does not bind it. Tokens with the
+    same groups share one tuple. `terms` and `usage` have entries only where there is something in
+    them; a usage entry is a group's list, and how many at its beginning do not count. `size`
+    bounds the rules and groups of any one token. `unread` is the first line with a usage record
+    that is beyond their limit, or 0.
     """
 
-    rules: dict[str, list[Rules]]
-    delays: dict[str, float]
+    rules: dict[str, tuple[Rules, ...]] = field(default_factory=dict)
+    terms: dict[str, Terms] = field(default_factory=dict)
+    usage: dict[str, list[tuple[list[UsageRule], int]]] = field(default_factory=dict)
+    size: int = 0
+    unread: int = 0
 
-    @property
-    def size(self) -> int:
-        """An upper bound of the rules that bind any one token."""
-        return sum(len(rules) for bound in self.rules.values() for rules in bound)
+    def usage_of(self, token: str) -> Iterator[UsageRule]:
+        """The usage records that bind `token`, in the order of their lines."""
+        return chain.from_iterable(
+            islice(rules, start, None) for rules, start in self.usage.get(token, ()))
 
 
 @dataclass(slots=True)
 class _Group:
-    """Consecutive user-agent lines, and the rules that follow them."""
+    """Consecutive user-agent lines, and what follows them.
+
+    A crawl-delay and its like bind the names above them in their group: to the RFC they are no
+    rules and end no list of names, but "Crawl-delay: 10" between two of them was meant for the
+    first. So of each it is known how many names were above it.
+    """
 
     names: list[str] = field(default_factory=list)
     rules: Rules = field(default_factory=list)
-    delays: list[tuple[int, float]] = field(default_factory=list)
+    terms: list[tuple[int, Terms]] = field(default_factory=list)
+    usage: list[UsageRule] = field(default_factory=list)
+    usage_places: list[int] = field(default_factory=list)
     closed: bool = False  # a rule was seen: the next user-agent line begins another group
 
-    def spread_delays(self, into: dict[str, float]) -> None:
-        """A crawl-delay binds the names above it in its group: to the RFC it is no rule and ends
-        no list of names, but "Crawl-delay: 10" between two of them was meant for the first."""
-        longest = -1.0
+    def spread(self, file: File) -> None:
+        """Enter terms and usage under the names that they bind, from the last name to the first:
+        each is bound by what the one after it is bound by, and more."""
+        bound = robots_terms.NO_TERMS
         for place in range(len(self.names) - 1, -1, -1):
-            while self.delays and self.delays[-1][0] > place:
-                longest = max(longest, self.delays.pop()[1])
             name = self.names[place]
-            if longest >= 0:
-                into[name] = max(longest, into.get(name, 0.0))
+            while self.terms and self.terms[-1][0] > place:
+                bound = bound.and_also(self.terms.pop()[1])
+            if bound is not robots_terms.NO_TERMS:
+                known = file.terms.get(name)
+                file.terms[name] = bound if known is None else known.and_also(bound)
+            start = bisect_right(self.usage_places, place)
+            if start < len(self.usage):
+                into = file.usage.setdefault(name, [])
+                if into and into[-1][0] is self.usage:
+                    into.pop()  # named twice in this group: the upper place binds it more
+                into.append((self.usage, start))
 
 
 def whole_lines(body: bytes) -> bytes:
@@ -94,26 +120,26 @@ def product_token(text: str) -> str:
     return found[0].lower() if found else ""
 
 
-def seconds(text: str) -> float | None:
-    """A crawl-delay. Digits and at most one point; float() would also take nan, inf and 1e9."""
-    return float(text) if _SECONDS.fullmatch(text) else None
-
-
 def parse(body: bytes) -> File:
     """Read a file. Any octets are a file; what makes no sense in it is skipped."""
-    file = File({}, {})
+    file = File()
+    named: dict[str, list[Rules]] = {}
     group = _Group(closed=True)
+    usage_records = 0
     for number, line in enumerate(_text(whole_lines(body)).split("\n"), 1):
+        if not line:
+            continue
         key, value = _record(line)
         if not key:
             continue
         if key.startswith(_USER_AGENT):
             if group.closed:
-                group.spread_delays(file.delays)
+                group.spread(file)
                 group = _Group()
+                file.size += 1
             name = _name(value)
             group.names.append(name)
-            bound = file.rules.setdefault(name, [])
+            bound = named.setdefault(name, [])
             if not bound or bound[-1] is not group.rules:
                 bound.append(group.rules)
         elif not group.names:
@@ -122,12 +148,24 @@ def parse(body: bytes) -> File:
             group.closed = True
             if value:  # "Disallow:" alone disallows nothing
                 group.rules.append(Rule.of(key.startswith(_ALLOW), value, number))
-        elif key in _CRAWL_DELAY:
-            delay = seconds(value)
-            if delay is not None:
-                group.delays.append((len(group.names), delay))
-    group.spread_delays(file.delays)
-    file.rules.pop("", None)  # names that are no product token
+                file.size += 1
+        elif key in robots_terms.READ:
+            terms = robots_terms.READ[key](value)
+            if terms is not None:
+                group.terms.append((len(group.names), terms))
+        elif key in robots_usage.READ:
+            usage_records += 1
+            if usage_records > robots_usage.LIMIT:
+                file.unread = file.unread or number
+                continue
+            for rule in usage_rules(key, value, number):
+                group.usage.append(rule)
+                group.usage_places.append(len(group.names))
+    group.spread(file)
+    named.pop("", None)  # names that are no product token
+    same: dict[tuple[int, ...], tuple[Rules, ...]] = {}
+    for name, lists in named.items():
+        file.rules[name] = same.setdefault(tuple(map(id, lists)), tuple(lists))
     return file
 
 
@@ -150,10 +188,10 @@ def _record(line: str) -> tuple[str, str]:
     key, colon, value = line.partition(":")
     if not colon:
         # a forgotten colon is forgiven where there are two words and so no doubt
-        words = line.split()
-        if len(words) != 2:
+        words = _TWO_WORDS.fullmatch(line)
+        if words is None:
             return "", ""
-        key, value = words
+        key, value = words.groups()
     return key.rstrip(_SPACE).lower(), value.lstrip(_SPACE)
 
 

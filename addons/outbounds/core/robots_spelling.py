@@ -59,6 +59,11 @@ def spell_query(query: str) -> str:
     return query.replace("%2F", "/").replace("%3F", "?") if "%" in query else query
 
 
+def size_at_most(url: str) -> int:
+    """An upper bound of the octets of `origin_form(url)`, found without spelling it."""
+    return len(url) + 1 if _FOREIGN.search(url) is None else (3 if url.isascii() else 12) * len(url)
+
+
 def origin_form(url: str) -> str:
     """Path and query of `url`, no fragment, in the one spelling; never empty.
 
