@@ -65,7 +65,8 @@ async def _look_up(name: str) -> Found:
 
 
 class _Robots:
-    async def fetch(self, origin: object, account_id: str, client: str) -> Fetched:
+    async def fetch(self, origin: object, account_id: str, client: str,
+                    known: object) -> Fetched:
         return Fetched(200, FILES["/robots.txt"].encode(), "text/plain", 86_400.0)
 
 

@@ -111,7 +111,8 @@ class _Site:
     def __init__(self, text: str) -> None:
         self.body = text.encode()
 
-    async def fetch(self, origin: object, account_id: str, client: str) -> Fetched:
+    async def fetch(self, origin: object, account_id: str, client: str,
+                    known: object) -> Fetched:
         return Fetched(200, self.body, "text/plain", 86_400.0)
 
 

@@ -53,6 +53,7 @@ class Recorded:
 
     events: list[tuple[object, ...]] = field(default_factory=list)
     fails: bool = False
+    read: list[tuple[str, str]] = field(default_factory=list)
     seen_at_opening: list[int] = field(default_factory=list)
     site: Site | None = None
 
@@ -66,8 +67,10 @@ class Recorded:
         self.events.append(("opened", url, account_id, client, tuple(addresses)))
         return f"record-{len(self.events)}"
 
-    def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
+    def closed(self, record_id: str, status: int, octets: int, outcome: str, *,
+               digest: str = "", state: str = "") -> None:
         self.events.append(("closed", record_id, status, octets, outcome))
+        self.read.append((digest, state))
 
     @property
     def outcomes(self) -> list[tuple[object, object]]:

@@ -62,7 +62,7 @@ async def test_lasts(
     assert cache.peek(site.origin()) is not None
     clock.now += 1
     assert cache.peek(site.origin()) is None
-    await ask(cache, site)
+    await cache.refresh(site.origin(), "acme", "c")
     assert len(site.arrived) == 2
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from outbounds.robotstxt import Fetcher, Unreachable
+from outbounds.robotstxt import Egress, Fetcher, Unreachable
 
 from .conftest import AGENT
 from .site import Recorded, Resolver
@@ -69,7 +69,7 @@ async def test_the_certificate_binds_the_name(
 ) -> None:
     context = ssl.create_default_context(cafile=str(certificate) if trusted else None)
     recorder = Recorded()
-    fetcher = Fetcher(Resolver(), recorder, user_agent=AGENT, ssl_context=context, deadline=2.0)
+    fetcher = Fetcher(Resolver(), recorder, user_agent=AGENT, egress=Egress(context), deadline=2.0)
     if reached:
         assert (await fetcher.fetch(("https", host, port), "acme", "c")).status == 200
     else:

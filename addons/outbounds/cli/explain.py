@@ -127,7 +127,7 @@ async def _judge(settings: Settings, account: Account, requests: list[Request]) 
     except EvidenceUnavailable:
         pass  # then the robots control says that the fetch could not be put on record
     recorder = Recorder(evidence, Encoder(session, load_key(settings.service.data)), metrics)
-    access = RobotsAccess(resolver, recorder, lambda: settings.policy, lambda _: account)
+    access = RobotsAccess(resolver, recorder, lambda: gate)
     cache = robots_cache(settings, access)
     gate = Gate(settings.policy, _Known(account), resolver, cache, MemoryStore(), metrics)
     cases = []

@@ -1,58 +1,79 @@
-"""What the robots.txt fetcher gets from the proxy: vetted addresses, and a place in the evidence.
+"""What the robots.txt fetcher gets from the proxy: vetted addresses, leave under the limits of the
+target, and a place in the evidence.
 
 A robots.txt fetch is a request to a target like any other: it goes to permitted addresses only,
-and its record is safe on disk before it goes out.
+counts against what the target can take, and its record is safe on disk before it goes out.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
+
+from yarl import URL
 
 from .. import __version__
 from ..core.account import Account
 from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
-from ..core.rules import Policy
 from ..evidence.record import Record
 from ..resolver import Resolver
-from ..robotstxt import Fetcher, RobotsCache, Unreachable
+from ..robotstxt import Egress, Fetcher, RobotsCache, Snapshots, Unreachable, Visit
 from ..settings import Settings
 from .dial import DialRefused, Permission, vet
+from .gate import Gate
 from .recorder import Recorder
+from .robots_visit import admit
 
 
-def robots_cache(settings: Settings, access: RobotsAccess,
-                 context: ssl.SSLContext | None = None) -> RobotsCache:
-    """The cache and its fetcher as configured; `context` None trusts the system's authorities."""
-    contact = settings.service.contact
+def _nothing(_: str) -> None:
+    return None
+
+
+def robots_cache(settings: Settings, access: RobotsAccess, egress: Egress | None = None,
+                 count: Callable[[str], None] = _nothing) -> RobotsCache:
+    """The cache and its fetcher as configured; `count` as in `RobotsCache`."""
+    contact, fetch = settings.service.contact, settings.robots.fetch
     agent = f"Outbounds/{__version__}" + (f" (+{contact})" if contact else "")
-    fetcher = Fetcher(access.resolve, access, ssl_context=context,
-                      user_agent=settings.robots.fetch.user_agent or agent,
-                      deadline=settings.robots.fetch.timeout)
-    return RobotsCache(fetcher, octets=settings.robots.cache.memory)
+    fetcher = Fetcher(access.resolve, access, admit=access.admit, egress=egress,
+                      user_agent=fetch.user_agent or agent, deadline=fetch.timeout,
+                      at_once_per_site=fetch.at_once_per_site)
+    snapshots = Snapshots(settings.service.data / "robots", settings.robots.snapshots.keep)
+    return RobotsCache(fetcher, octets=settings.robots.cache.memory, flights=fetch.at_once,
+                       flights_per_account=fetch.at_once_per_account, snapshots=snapshots,
+                       count=count)
+
+
+def needs_new_cache(old: Settings, new: Settings) -> bool:
+    """Whether what was changed is of the fetching and keeping of files. What is asked of those who
+    go by them is not: every copy stays good."""
+    return any((
+        old.robots.fetch != new.robots.fetch, old.robots.cache != new.robots.cache,
+        old.robots.snapshots != new.robots.snapshots,
+        old.service.contact != new.service.contact,
+    ))
 
 
 class RobotsAccess:
-    """`policy` returns the one in force, `current` an account as it stands now."""
+    """`gate` returns the one in force; it need not be there before the first fetch."""
 
-    def __init__(self, resolver: Resolver, recorder: Recorder, policy: Callable[[], Policy],
-                 current: Callable[[Account], Account | None]) -> None:
+    def __init__(self, resolver: Resolver, recorder: Recorder, gate: Callable[[], Gate]) -> None:
         self._resolver = resolver
         self._recorder = recorder
-        self._policy = policy
-        self._current = current
+        self._gate = gate
         self._open: dict[str, tuple[Record, float]] = {}
+
+    def _account(self, account_id: str) -> Account:
+        account = self._gate().identifier.current(Account(account_id, ""))
+        if account is None:
+            raise DialRefused("this account no longer exists", "credentials")
+        return account
 
     async def resolve(self, host: str, port: int, account_id: str) -> Sequence[str]:
         """Addresses that may be dialled. Raises BadHost, DialRefused, Unreachable."""
         name = parse_host(host)
-        policy = self._policy()
-        account = self._current(Account(account_id, ""))
-        if account is None:
-            raise DialRefused("this account no longer exists", "credentials")
+        account, policy = self._account(account_id), self._gate().policy
         permission = Permission(name, port, account, policy, time.time())
         permission.refuse_closed()
         for hit in permission.denials(policy.denylist.match(name, port, "", "")):
@@ -61,6 +82,11 @@ class RobotsAccess:
         if isinstance(found, NoSuchHost):
             raise Unreachable(found.detail)
         return [str(address) for address in vet(permission, found)]
+
+    async def admit(self, url: URL, account_id: str, client: str, addresses: Sequence[str]
+                    ) -> Visit:
+        """Raises NotAsked where a limit of the target is reached, DialRefused."""
+        return await admit(self._gate(), self._account(account_id), url, client, addresses)
 
     async def opened(self, *, url: str, account_id: str, client: str,
                      addresses: Sequence[str]) -> str:
@@ -71,13 +97,15 @@ class RobotsAccess:
             destination_domain=parts.hostname or "", destination_ip=",".join(addresses)[:64],
             destination_port=parts.port or (443 if parts.scheme == "https" else 80),
             url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
-            **self._policy().versions)
+            **self._gate().policy.versions)
         self._open[record.id] = (record, time.monotonic())
         return record.id
 
-    def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
+    def closed(self, record_id: str, status: int, octets: int, outcome: str, *,
+               digest: str = "", state: str = "") -> None:
         record, started = self._open.pop(record_id)
         good = outcome in ("complete", "redirect")
         self._recorder.close(record, time.monotonic() - started, status=status,
                              response_bytes=octets, outcome="success" if good else "failure",
-                             reason="" if outcome == "complete" else outcome)
+                             reason="" if outcome == "complete" else outcome,
+                             robots_sha256=digest, robots_state=state)

@@ -53,11 +53,11 @@ from .prerequisites import StartError as StartError
 from .recorder import Recorder
 from .reload import Reloader
 from .replies import Replies
-from .robots_access import RobotsAccess, robots_cache
+from .robots_access import RobotsAccess, needs_new_cache, robots_cache
 from .route_fields import RouteFields
 from .runtime import Runtime
 from .sever import sever
-from .sites_tls import sites_context
+from .sites_tls import egress
 from .slow_clients import SlowClients
 from .tunnels import Tunnels
 from .unjudged import STARTING, UNJUDGED, reply_unjudged
@@ -126,9 +126,8 @@ class Service:
         recorder = Recorder(
             self._evidence, Encoder(session, load_key(settings.service.data)), metrics)
         self.identifier = self._make_identifier(settings, self._htpasswd)
-        self._access = RobotsAccess(self.resolver, recorder, lambda: gate.policy,
-                                    lambda account: gate.identifier.current(account))
-        robots = robots_cache(settings, self._access, sites_context(ctx.options))
+        self._access = RobotsAccess(self.resolver, recorder, lambda: gate)
+        robots = robots_cache(settings, self._access, egress(ctx.options))
         store = open_store(settings.service, self.link, metrics)
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics,
                     shared=not isinstance(store, MemoryStore))
@@ -253,8 +252,8 @@ class Service:
         if settings.identity != old.identity:
             self._change_identifier(self._make_identifier(settings,
                                                           htpasswd_of(settings.identity)))
-        if settings.robots != old.robots or settings.service.contact != old.service.contact:
-            gate.robots = robots_cache(settings, self._access, sites_context(ctx.options))
+        if needs_new_cache(old, settings):
+            gate.robots = robots_cache(settings, self._access, egress(ctx.options))
         self.resolver.configure(settings.service.dns)
         self.slow_clients.configure(settings.service.clients, settings.service.targets)
         self._install(settings)

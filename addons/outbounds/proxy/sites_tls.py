@@ -1,4 +1,5 @@
-"""Whom to believe that a site is what it says: the same for robots.txt as for traffic."""
+"""How requests in the proxy's own name leave, and whom they believe that a site is what it says: the
+same for robots.txt as for traffic."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import os
 import ssl
 
 from mitmproxy import options
+
+from ..robotstxt import Egress
 
 
 def sites_context(opts: options.Options) -> ssl.SSLContext:
@@ -23,3 +26,9 @@ def sites_context(opts: options.Options) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def egress(opts: options.Options) -> Egress:
+    """`sites_context`, and the address of mitmproxy's option connect_addr, if it has one. Raises
+    what that does."""
+    return Egress(sites_context(opts), opts.connect_addr or "")

@@ -5,62 +5,65 @@ was followed to another. What came of a flight is remembered for a while:
 
 | state       | after                  | rules              | for                               |
 |-------------|------------------------|--------------------|-----------------------------------|
-| fresh       | 2xx                    | the file's         | Cache-Control, 1 min to 24 h, 1 h |
+| fresh       | 2xx, 304               | the file's         | Cache-Control, 1 min to 24 h, 1 h |
 | absent      | 4xx but 429            | none: all allowed  | the same                          |
 | stale       | a failure, with a copy | the last good copy | Retry-After, 30 s to 10 min, 30 s |
 | unreachable | a failure, without     | none: all refused  | the same                          |
 
+After that it is asked for again. A copy that the site has confirmed within the last 24 hours, which
+is how long one may be used (section 2.4), answers meanwhile, as "stale"; with an older one, or
+without, whoever asks waits for the flight.
+
 A copy outlives its freshness by up to 30 days for use while the site fails (section 2.4 lifts the
 24 hours where it is unreachable). That there was no file is no copy.
 
-A page where the file should be (a login, an error sent as 200) has no rules in it, and read as a
-robots.txt it would allow everything; so it is a failure.
+Nothing that a file says decides anything before the file is safe as evidence.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from cachetools import TLRUCache
-
-from outbounds.core.questions import RobotsAnswer
-from outbounds.core.robots import Robots
-from outbounds.core.robots_parse import whole_lines
-
-from .fetch import Fetched, Fetcher, Origin, Unreachable
-from .freshness import RETRY_SHORTEST
+from ..core.questions import RobotsAnswer
+from ..core.robots import Robots
+from .contract import Fetched, NotAsked, Origin, Unreachable
+from .fetch import Fetcher
+from .flights import Flights
+from .remembered import Entry as Kept
+from .remembered import File, Remembered
+from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
 COPY_KEPT = 30 * 86_400.0
-
-# What an entry costs in memory, at worst: measured on files of one short rule after another.
-_ENTRY_OCTETS = 4096
-_OCTETS_PER_OCTET = 24
+SERVED_STALE = 86_400.0
 
 # Above this size parsing takes more than about 10 ms, which the event loop should not stand still.
 _PARSE_IN_THREAD = 64 * 1024
 
-_PAGES = frozenset({
-    "text/html", "application/xhtml+xml", "application/xml", "text/xml", "application/json",
-})
+_NO_RULES = Robots.parse(b"")
+_OUTCOMES = {200: "fresh", 304: "unchanged"}
+
+
+def _nothing(_: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """`answer` holds until `until`; `copy` is the last good one, kept until `kept` (clock)."""
+class Entry:
+    """What is remembered of an origin. `expires` seconds from now it is asked for again, negative
+    where that was due; `url` gave the copy after all redirects, with `status`, "" and 0 where
+    there is none; `size` is octets of the copy."""
 
     answer: RobotsAnswer
-    until: float
-    copy: RobotsAnswer | None
-    kept: float
-    octets: int
+    expires: float
+    url: str
+    status: int
+    size: int
 
 
 class RobotsCache:
@@ -71,37 +74,51 @@ class RobotsCache:
         fetcher: Fetcher,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         octets: int = 256 << 20,
         flights: int = 512,
         flights_per_account: int = 256,
+        snapshots: Snapshots | None = None,
+        count: Callable[[str], None] = _nothing,
     ) -> None:
         """`octets` of memory bound what is remembered (least recently used goes first). `flights`
         under way at once, in all and per account, bound what one customer who names many hosts
-        can take from the others; beyond them the answer is "unreachable" without asking."""
+        can take from the others; beyond them the answer is "unreachable" without asking.
+        `snapshots` None keeps no evidence of what was read. `count` is told the outcome of each
+        fetch: fresh, unchanged, absent, unreachable or, where the site was not asked, refused."""
+        self.snapshots = snapshots
         self._fetcher = fetcher
-        self._clock = clock
-        self._limit, self._limit_per_account = flights, flights_per_account
-        self._flights: dict[Origin, asyncio.Task[RobotsAnswer]] = {}
-        self._of_account: Counter[str] = Counter()
-        self._entries: TLRUCache[Origin, _Entry] = TLRUCache(
-            octets, lambda origin, entry, now: entry.kept, clock, lambda entry: entry.octets
-        )
+        self._clock, self._wall = clock, wall
+        self._count = count
+        self._flights = Flights(flights, flights_per_account)
+        self._parsing: dict[str, asyncio.Task[Robots]] = {}
+        self._remembered = Remembered(octets)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._remembered)
+
+    @property
+    def octets(self) -> int:
+        """Estimate of the memory in use."""
+        return self._remembered.octets + self._remembered.octets_parsed
 
     def peek(self, origin: Origin) -> RobotsAnswer | None:
-        """The answer, if it is known without asking the site."""
-        try:
-            entry = self._entries[origin]
-        except KeyError:
+        """The answer, if it is known without asking the site or parsing a large file."""
+        kept = self._remembered.get(origin)
+        if kept is None:
             return None
-        left = entry.until - self._clock()
+        left = kept.until - self._clock()
         if left <= 0:
             return None
-        if entry.answer.retry_after is None:
-            return entry.answer
-        return replace(entry.answer, retry_after=left)
+        answer = kept.answer
+        if answer is None:
+            file = kept.file
+            if file is None or (file.robots is None and file.size > _PARSE_IN_THREAD):
+                return None
+            body = file.unpacked()
+            answer = self._answer(origin, kept, file.robots or Robots.parse(body), body)
+        self._remembered.used(origin, kept)
+        return answer if answer.retry_after is None else replace(answer, retry_after=left)
 
     async def get(self, origin: Origin, account_id: str, client: str) -> RobotsAnswer:
         """The answer, after a fetch for `account_id` if need be. Whoever asks meanwhile waits for
@@ -109,90 +126,174 @@ class RobotsCache:
         known = self.peek(origin)
         if known is not None:
             return known
-        flight = self._flights.get(origin)
-        if flight is None:
-            if len(self._flights) >= self._limit \
-                    or self._of_account[account_id] >= self._limit_per_account:
-                return self._without(origin, Unreachable(
-                    f"Too many robots.txt files are being fetched to ask {origin[1]} now.", 1.0))
-            flight = asyncio.create_task(self._fly(origin, account_id, client))
-            self._flights[origin] = flight
-            self._of_account[account_id] += 1
-            flight.add_done_callback(lambda _: self._landed(origin, account_id))
-        await asyncio.wait((flight,))
-        if flight.cancelled():
-            return self._without(origin, Unreachable("The proxy is shutting down.", 1.0))
-        return flight.result()
+        kept, now = self._remembered.get(origin), self._clock()
+        if kept is not None and now < kept.until:
+            answer = await self._parsed(origin, kept)
+            return answer if answer.retry_after is None \
+                else replace(answer, retry_after=max(0.0, kept.until - now))
+        flight = self._flight(origin, account_id, client)
+        if kept is not None and kept.file is not None and now < kept.confirmed + SERVED_STALE:
+            how = "is being refreshed" if flight is not None else "waits to be refreshed"
+            return await self._stale(
+                origin, kept, f"The robots.txt of {origin[1]} {how}.", None)
+        return await self._landing(origin, flight)
+
+    async def refresh(self, origin: Origin, account_id: str, client: str) -> RobotsAnswer:
+        """The answer after a fetch now, whatever is remembered; one that is under way will do."""
+        return await self._landing(origin, self._flight(origin, account_id, client))
+
+    async def entry(self, origin: Origin) -> Entry | None:
+        """What is remembered of an origin; fetches nothing."""
+        kept = self._remembered.get(origin)
+        if kept is None:
+            return None
+        answer = await self._parsed(origin, kept)
+        return Entry(answer, kept.until - self._clock(), kept.url, kept.status,
+                     kept.file.size if kept.file else 0)
+
+    def origins(self) -> Iterable[Origin]:
+        """Whose rules are remembered, those used longest ago first."""
+        return self._remembered
 
     async def aclose(self) -> None:
         """End all flights. Waiting callers are told "unreachable"."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await self._flights.aclose()
 
-    def _landed(self, origin: Origin, account_id: str) -> None:
-        del self._flights[origin]
-        self._of_account[account_id] -= 1
-        if not self._of_account[account_id]:
-            del self._of_account[account_id]
+    # --- flights --------------------------------------------------------------------------------
+
+    def _flight(self, origin: Origin, account_id: str, client: str
+                ) -> asyncio.Task[RobotsAnswer] | None:
+        flight = self._flights.join(
+            origin, account_id, lambda: self._fly(origin, account_id, client))
+        if flight is None:
+            self._count("refused")
+        return flight
+
+    async def _landing(self, origin: Origin, flight: asyncio.Task[RobotsAnswer] | None
+                       ) -> RobotsAnswer:
+        if flight is None:
+            return await self._without(origin, NotAsked(
+                f"Too many robots.txt files are being fetched to ask {origin[1]} now."))
+        await asyncio.wait((flight,))
+        if flight.cancelled():
+            return await self._without(origin, NotAsked("The proxy is shutting down."))
+        return flight.result()
 
     async def _fly(self, origin: Origin, account_id: str, client: str) -> RobotsAnswer:
+        copy = self._copy(origin)
         try:
-            fetched = await self._fetcher.fetch(origin, account_id, client)
-            answer = await _read(origin, fetched)
+            fetched = await self._fetcher.fetch(
+                origin, account_id, client, copy.known if copy else None)
+            answer = await self._arrived(origin, fetched, copy)
         except Unreachable as failure:
-            return self._failed(origin, failure)
+            self._count("refused" if isinstance(failure, NotAsked) else "unreachable")
+            return await self._failed(origin, failure)
         except Exception:
             log.exception("robots.txt of %s: fault in the fetcher, refusing", origin)
-            return self._failed(origin, Unreachable(
+            self._count("unreachable")
+            return await self._failed(origin, Unreachable(
                 f"The robots.txt of {origin[1]} could not be fetched for a fault of the proxy."))
-        until = self._clock() + fetched.lifetime
-        if answer.state == "fresh":
-            octets = _ENTRY_OCTETS + _OCTETS_PER_OCTET * len(fetched.body)
-            self._remember(origin, _Entry(
-                answer, until, answer, self._clock() + COPY_KEPT, octets))
-        else:
-            self._remember(origin, _Entry(answer, until, None, until, _ENTRY_OCTETS))
+        self._count("absent" if answer.state == "absent"
+                    else _OUTCOMES.get(fetched.status, "fresh"))
         return answer
 
-    def _failed(self, origin: Origin, failure: Unreachable) -> RobotsAnswer:
-        answer = self._without(origin, failure)
-        until = self._clock() + failure.retry
-        last = self._entries.get(origin)
-        if last is None or last.copy is None:
-            self._remember(origin, _Entry(answer, until, None, until, _ENTRY_OCTETS))
+    async def _arrived(self, origin: Origin, fetched: Fetched, copy: Kept | None) -> RobotsAnswer:
+        """Remember what the site said. Raises Unreachable where that cannot be kept on record."""
+        now, wall = self._clock(), self._wall()
+        if fetched.status >= 400:
+            detail = f"{origin[1]} has no robots.txt (status {fetched.status})."
+            answer = RobotsAnswer(_NO_RULES, "absent", detail=detail, fetched=wall)
+            self._remembered.put(origin, Kept(
+                "absent", now + fetched.lifetime, fetched.status, confirmed=now, answer=answer))
+            return answer
+        if fetched.status == 304:
+            assert copy is not None and copy.file is not None
+            file, status = copy.file, copy.status
         else:
-            self._remember(origin, replace(last, answer=answer, until=until))
+            file, status = self._remembered.file(fetched.digest, fetched.body), fetched.status
+        await self._on_record(origin, file)
+        kept = Kept("fresh", now + fetched.lifetime, status,
+                    fetched.known.url if fetched.known else "", file=file, known=fetched.known,
+                    confirmed=now, fetched=wall, kept=now + COPY_KEPT)
+        return await self._put(origin, kept)
+
+    async def _on_record(self, origin: Origin, file: File) -> None:
+        if self.snapshots is None or not self.snapshots.due(file.digest):
+            return
+        try:
+            await asyncio.to_thread(self.snapshots.keep, file.digest, file.unpacked())
+        except OSError as error:
+            log.error("robots.txt of %s: cannot be kept, refusing: %s", origin, error)
+            raise NotAsked(f"The robots.txt of {origin[1]} cannot be kept as evidence.") from error
+
+    # --- what is said where the site says nothing -----------------------------------------------
+
+    def _copy(self, origin: Origin) -> Kept | None:
+        """The last good copy, while it may still be used."""
+        kept = self._remembered.get(origin)
+        if kept is None or kept.file is None or self._clock() >= kept.kept:
+            return None
+        return kept
+
+    async def _failed(self, origin: Origin, failure: Unreachable) -> RobotsAnswer:
+        until, detail, copy = self._clock() + failure.retry, str(failure), self._copy(origin)
+        if copy is None:
+            answer = RobotsAnswer(None, "unreachable", "", detail, failure.retry)
+            self._remembered.put(origin, Kept("unreachable", until, detail=detail, answer=answer))
+            return answer
+        return await self._put(
+            origin, replace(copy, state="stale", until=until, detail=detail, answer=None))
+
+    async def _put(self, origin: Origin, kept: Kept) -> RobotsAnswer:
+        """Remember an entry with a file; its answer."""
+        file = kept.file
+        assert file is not None
+        robots, body = file.robots, file.body  # gone with the entry that is replaced
+        self._remembered.put(origin, kept)
+        if robots is None or body is None:
+            return await self._parsed(origin, kept)
+        return self._answer(origin, kept, robots, body)
+
+    async def _without(self, origin: Origin, failure: Unreachable) -> RobotsAnswer:
+        """The last good copy, or a refusal; for this once."""
+        copy = self._copy(origin)
+        if copy is None:
+            return RobotsAnswer(None, "unreachable", "", str(failure), failure.retry)
+        return await self._stale(origin, copy, str(failure), failure.retry)
+
+    async def _stale(self, origin: Origin, copy: Kept, detail: str, retry_after: float | None
+                     ) -> RobotsAnswer:
+        return replace(await self._parsed(origin, copy), state="stale", detail=detail,
+                       retry_after=retry_after)
+
+    # --- parsing --------------------------------------------------------------------------------
+
+    async def _parsed(self, origin: Origin, kept: Kept) -> RobotsAnswer:
+        """The answer of an entry, with its file parsed again if it is no more."""
+        if kept.answer is not None:
+            return kept.answer
+        file = kept.file
+        assert file is not None
+        body = file.unpacked()
+        robots = file.robots
+        if robots is None:
+            robots = Robots.parse(body) if file.size <= _PARSE_IN_THREAD \
+                else await self._parsed_apart(file.digest, body)
+        return self._answer(origin, kept, robots, body)
+
+    async def _parsed_apart(self, digest: str, body: bytes) -> Robots:
+        """In a thread, once for all who wait for it."""
+        parsing = self._parsing.get(digest)
+        if parsing is None:
+            parsing = asyncio.create_task(asyncio.to_thread(Robots.parse, body))
+            self._parsing[digest] = parsing
+            parsing.add_done_callback(lambda _: self._parsing.pop(digest))
+        return await asyncio.shield(parsing)
+
+    def _answer(self, origin: Origin, kept: Kept, robots: Robots, body: bytes) -> RobotsAnswer:
+        assert kept.file is not None
+        retry = None if kept.state == "fresh" else max(0.0, kept.until - self._clock())
+        answer = RobotsAnswer(robots, kept.state, kept.file.digest, kept.detail, retry, body,
+                              kept.fetched)
+        self._remembered.hold(origin, kept, answer)
         return answer
-
-    def _without(self, origin: Origin, failure: Unreachable) -> RobotsAnswer:
-        """The answer where the site gave none: the last good copy, or a refusal."""
-        last = self._entries.get(origin)
-        if last is not None and last.copy is not None:
-            return replace(
-                last.copy, state="stale", detail=str(failure), retry_after=failure.retry)
-        return RobotsAnswer(None, "unreachable", "", str(failure), failure.retry)
-
-    def _remember(self, origin: Origin, entry: _Entry) -> None:
-        if entry.octets <= self._entries.maxsize:
-            self._entries[origin] = entry
-
-
-async def _read(origin: Origin, fetched: Fetched) -> RobotsAnswer:
-    """The rules in a reply. Raises Unreachable where these are no rules."""
-    if fetched.status >= 400:
-        return RobotsAnswer(Robots.parse(b""), "absent",
-                            detail=f"{origin[1]} has no robots.txt (status {fetched.status}).")
-    body = whole_lines(fetched.body)
-    if len(body) > _PARSE_IN_THREAD:
-        robots = await asyncio.to_thread(Robots.parse, body)
-    else:
-        robots = Robots.parse(body)
-    # a site that sends its rules under a wrong media type still has rules; markup has none
-    markup = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
-    if markup or (fetched.media_type in _PAGES and not robots.named):
-        raise Unreachable(
-            f"{origin[1]} sends a page ({fetched.media_type}) where its robots.txt should be.",
-            RETRY_SHORTEST)
-    return RobotsAnswer(robots, "fresh", hashlib.sha256(body).hexdigest())

@@ -5,77 +5,80 @@ redirect, chose. So on every hop, in this order:
 
 1. the host is resolved and vetted by the same resolver as any destination, IP literals too
    (aiohttp does not ask its resolver about those);
-2. the record of the hop is safe: before that, not even a connection is opened;
-3. the connection goes to one of the addresses vetted in step 1 and nowhere else: each hop has a
-   session of its own that knows these only, so there is no second look-up to rebind, no pooled
-   connection of another account, no cookie, and no proxy from the environment.
+2. there is a place among the few requests that go to one site at a time, and the limits of the
+   target let it through, after a wait if need be: a robots.txt is fetched at no site's cost that
+   the customer's own request would not be;
+3. the record of the hop is safe: before that, not even a connection is opened;
+4. the connection goes to one of the addresses vetted in step 1 and nowhere else, from the address
+   that customers' requests leave by: each hop has a session of its own that knows these only, so
+   there is no second look-up to rebind, no pooled connection of another account, no cookie, and no
+   proxy from the environment.
 
-What a status means (section 2.3.1): 2xx is the file; 4xx says there is none; 429, which is a
-server asking for less and not the absence of rules, 5xx and everything else is unreachable, and
-unreachable means no. More than five redirects MAY be taken for "there is none" (2.3.1.2): that
-would let a loop switch a site's rules off, so here it is unreachable.
+What a status means (section 2.3.1): 2xx is the file; 4xx says there is none; 304 that the copy
+still holds, from the URL that gave it and nobody else; 429, which is a server asking for less and
+not the absence of rules, 5xx and everything else is unreachable, and unreachable means no. More
+than five redirects MAY be taken for "there is none" (2.3.1.2): that would let a loop switch a
+site's rules off, so here it is unreachable.
+
+A page where the file should be (a login, an error sent as 200) has no rules in it, and read as a
+robots.txt it would allow everything; so it is unreachable, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 from yarl import URL
 
+from ..core.destination import parse_host
+from ..core.robots import Robots
+from ..core.site import site_of
 from ..fetching import REDIRECTS, Pinned, check_literal, redirect_target
 from . import freshness
 from .body import ACCEPT_ENCODING, Body, UnreadableBody
+from .charset import in_utf8
+from .contract import (
+    Admit,
+    Egress,
+    Fetched,
+    NotAsked,
+    Origin,
+    Recorder,
+    Resolve,
+    Unreachable,
+    Visit,
+    uncharged,
+)
+from .freshness import Known
+from .site_places import SitePlaces
+
+__all__ = ["Fetched", "Fetcher", "Known", "Origin", "Recorder", "Resolve", "Unreachable"]
 
 MAX_REDIRECTS = 5
 
-type Origin = tuple[str, str, int]
+_PAGES = frozenset({
+    "text/html", "application/xhtml+xml", "application/xml", "text/xml", "application/json",
+})
 
 
-class Resolve(Protocol):
-    """Returns the addresses that `account_id` may dial for this host (a name or an IP literal)
-    and port, or raises; never returns one that was not vetted. What it raises is not shown to
-    the customer, unless it is `Unreachable`."""
+@dataclass(slots=True)
+class _Heard:
+    """What has come of one request so far."""
 
-    async def __call__(self, host: str, port: int, account_id: str) -> Sequence[str]: ...
-
-
-class Recorder(Protocol):
-    """Evidence of each hop."""
-
-    async def opened(
-        self, *, url: str, account_id: str, client: str, addresses: Sequence[str]
-    ) -> str:
-        """Returns the record's id once the record is safe; raises if it cannot be made so."""
-
-    def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
-        """`status` is 0 without a reply; `octets` of body as received; `outcome` is "complete",
-        "redirect", "unreachable" (a status that is no answer), "error" or "cancelled"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """An answer from the site: the file (2xx), or that there is none (4xx).
-
-    `body` is decoded, at most 500 KiB and one octet; `lifetime` is in seconds.
-    """
-
-    status: int
-    body: bytes
-    media_type: str
-    lifetime: float
-
-
-class Unreachable(Exception):
-    """No answer. The message is a sentence for the customer; `retry` is in seconds."""
-
-    def __init__(self, detail: str, retry: float = freshness.RETRY_SHORTEST) -> None:
-        super().__init__(detail)
-        self.retry = retry
+    outcome: str = "error"
+    status: int = 0
+    retry_after: str | None = None
+    asked: float = 0.0  # seconds on the loop's clock, as is the next
+    latency: float | None = None
+    failed: bool = False
+    digest: str = ""
+    state: str = "unreachable"
+    body: Body = field(default_factory=lambda: Body(""))
 
 
 class Fetcher:
@@ -87,30 +90,38 @@ class Fetcher:
         recorder: Recorder,
         *,
         user_agent: str,
-        ssl_context: ssl.SSLContext | None = None,
+        admit: Admit = uncharged,
+        egress: Egress | None = None,
         deadline: float = 10.0,
+        at_once_per_site: int = 4,
     ) -> None:
-        """`user_agent` names the proxy and a contact URL; `ssl_context` None verifies against the
-        system's authorities; `deadline` seconds bound a fetch with all its redirects."""
+        """`user_agent` names the proxy and a contact URL; `deadline` seconds bound a fetch with
+        all its redirects and waits; requests to one site beyond `at_once_per_site` wait in line."""
         self._resolve = resolve
         self._recorder = recorder
-        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._admit = admit
+        egress = egress or Egress()
+        self._ssl: ssl.SSLContext | bool = egress.trust or True
+        self._local = (egress.address, 0) if egress.address else None
         self._deadline = deadline
+        self._places = SitePlaces(at_once_per_site)
         self._headers = {
             "User-Agent": user_agent,
             "Accept": "text/plain, */*;q=0.1",
             "Accept-Encoding": ACCEPT_ENCODING,
         }
 
-    async def fetch(self, origin: Origin, account_id: str, client: str) -> Fetched:
+    async def fetch(self, origin: Origin, account_id: str, client: str,
+                    known: Known | None = None) -> Fetched:
         """Fetch the robots.txt of (scheme, host, port) for `account_id`; `client` goes into the
-        record. Raises Unreachable, whatever failed; only a fault of `closed` goes through."""
+        record; `known` is the copy that is had already. Raises Unreachable, whatever failed; only
+        a fault of `closed` goes through."""
         scheme, host, port = origin
         try:
             async with asyncio.timeout(self._deadline):
                 url = URL.build(scheme=scheme, host=host, port=port, path="/robots.txt")
                 for _ in range(MAX_REDIRECTS + 1):
-                    answer = await self._hop(url, account_id, client)
+                    answer = await self._hop(url, account_id, client, known)
                     if isinstance(answer, Fetched):
                         return answer
                     url = answer
@@ -125,56 +136,119 @@ class Fetcher:
             raise Unreachable(f"The robots.txt of {host} cannot be read: {reason}.") from error
         raise Unreachable(f"The robots.txt of {host} redirects more than {MAX_REDIRECTS} times.")
 
-    async def _hop(self, url: URL, account_id: str, client: str) -> Fetched | URL:
+    async def _hop(self, url: URL, account_id: str, client: str,
+                   known: Known | None) -> Fetched | URL:
         """One request: an answer, or where to go next."""
         addresses = await self._vetted(url, account_id)
+        async with self._places.place(site_of(parse_host(url.raw_host or ""))):
+            visit = await self._admitted(url, account_id, client, addresses)
+            record = await self._opened(url, account_id, client, addresses, visit)
+            heard, loop = _Heard(), asyncio.get_running_loop()
+            heard.asked = started = loop.time()
+            try:
+                return await self._ask(url, addresses, known, heard)
+            except (aiohttp.ClientError, OSError) as error:
+                # one whom we do not believe has answered all the same
+                heard.failed = not heard.status and not isinstance(error, aiohttp.ClientSSLError)
+                raise
+            except asyncio.CancelledError:
+                heard.outcome = "cancelled"
+                # not the target's fault where most of the time went by before it was asked
+                heard.failed = not heard.status and loop.time() - started > self._deadline / 2
+                raise
+            finally:
+                visit.finished(status=heard.status, retry_after=heard.retry_after,
+                               latency=heard.latency, failed=heard.failed)
+                self._recorder.closed(record, heard.status, heard.body.received, heard.outcome,
+                                      digest=heard.digest, state=heard.state)
+
+    async def _admitted(self, url: URL, account_id: str, client: str,
+                        addresses: Sequence[str]) -> Visit:
         try:
-            record = await self._recorder.opened(
-                url=str(url), account_id=account_id, client=client, addresses=addresses
-            )
-        except Exception as error:
-            raise Unreachable(
-                f"{url.host} was not asked for its robots.txt: the request cannot be recorded.",
-                freshness.RETRY_UNASKED,
-            ) from error
-        status, body, outcome = 0, Body(""), "error"
-        connector = aiohttp.TCPConnector(
-            resolver=Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True
-        )
-        try:
-            async with aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=None),  # the deadline binds all hops together
-                auto_decompress=False,
-                trust_env=False,
-            ) as session, session.get(url, headers=self._headers, allow_redirects=False) as reply:
-                status = reply.status
-                if status in REDIRECTS:
-                    target = _target(url, reply.headers.get("Location", ""))
-                    outcome = "redirect"
-                    return target
-                if status == 429 or not (200 <= status < 300 or 400 <= status < 500):
-                    outcome = "unreachable"
-                    raise Unreachable(
-                        f"The robots.txt of {url.host} was answered with status {status}.",
-                        freshness.retry(reply.headers.get("Retry-After", "")),
-                    )
-                if status < 300:
-                    body = Body(reply.headers.get("Content-Encoding", ""))
-                    async for chunk in reply.content.iter_any():
-                        body.feed(chunk)
-                        if body.full:
-                            break
-                held = body.finish()
-                outcome = "complete"
-                return Fetched(status, held, reply.content_type, freshness.lifetime(
-                    ",".join(reply.headers.getall("Cache-Control", [])),
-                    reply.headers.get("Age", "")))
-        except asyncio.CancelledError:
-            outcome = "cancelled"
+            return await self._admit(url, account_id, client, addresses)
+        except Unreachable:
             raise
-        finally:
-            self._recorder.closed(record, status, body.received, outcome)
+        except Exception as error:
+            raise NotAsked(f"{url.host} was not asked for its robots.txt: the limits of this "
+                           "target cannot be had.") from error
+
+    async def _opened(self, url: URL, account_id: str, client: str, addresses: Sequence[str],
+                      visit: Visit) -> str:
+        try:
+            return await self._recorder.opened(
+                url=str(url), account_id=account_id, client=client, addresses=addresses)
+        except BaseException as error:
+            visit.unsent()
+            if not isinstance(error, Exception):
+                raise
+            raise NotAsked(f"{url.host} was not asked for its robots.txt: the request cannot be "
+                           "recorded.") from error
+
+    async def _ask(self, url: URL, addresses: Sequence[str], known: Known | None,
+                   heard: _Heard) -> Fetched | URL:
+        loop = asyncio.get_running_loop()
+
+        async def sent(*_: object) -> None:
+            heard.asked = loop.time()
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(sent)
+        if known is not None and known.url != str(url):
+            known = None  # validators mean nothing to any other URL
+        connector = aiohttp.TCPConnector(
+            resolver=Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True,
+            local_addr=self._local)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None),  # the deadline binds all hops together
+            auto_decompress=False,
+            trust_env=False,
+            trace_configs=[trace],
+        ) as session, session.get(url, headers=self._headers | freshness.conditions(known),
+                                  allow_redirects=False) as reply:
+            heard.latency = loop.time() - heard.asked
+            heard.status = reply.status
+            heard.retry_after = reply.headers.get("Retry-After")
+            if reply.status in REDIRECTS:
+                target = _target(url, reply.headers.get("Location", ""))
+                heard.outcome, heard.state = "redirect", ""
+                return target
+            fetched = await self._read(url, reply, known, heard)
+            heard.outcome = "complete"
+            return fetched
+
+    async def _read(self, url: URL, reply: aiohttp.ClientResponse, known: Known | None,
+                    heard: _Heard) -> Fetched:
+        status, fields = reply.status, reply.headers
+        cache_control = ",".join(fields.getall("Cache-Control", []))
+        lifetime = freshness.lifetime(cache_control, fields.get("Age", ""))
+        if status == 304 and known is not None and freshness.conditions(known):
+            if not cache_control:
+                lifetime = known.lifetime  # what is not said again still holds: RFC 9111 3.2
+            heard.digest, heard.state = known.digest, "fresh"
+            return Fetched(status, b"", reply.content_type, lifetime,
+                           replace(known, lifetime=lifetime))
+        if status == 429 or not (200 <= status < 300 or 400 <= status < 500):
+            heard.outcome = "unreachable"
+            raise Unreachable(f"The robots.txt of {url.host} was answered with status {status}.",
+                              freshness.retry(heard.retry_after or ""))
+        if status >= 400:
+            heard.state = "absent"
+            return Fetched(status, b"", reply.content_type, lifetime)
+        heard.body = Body(",".join(fields.getall("Content-Encoding", [])))
+        async for chunk in reply.content.iter_any():
+            heard.body.feed(chunk)
+            if heard.body.full:
+                break
+        body = in_utf8(heard.body.finish(), reply.charset or "")
+        if await _is_page(body, reply.content_type):
+            heard.outcome = "unreachable"
+            raise Unreachable(f"{url.host} sends a page ({reply.content_type}) where its "
+                              "robots.txt should be.")
+        heard.digest, heard.state = hashlib.sha256(body).hexdigest(), "fresh"
+        validators = freshness.validators(fields.get("ETag", ""), fields.get("Last-Modified", ""))
+        return Fetched(status, body, reply.content_type, lifetime,
+                       Known(str(url), *validators, lifetime, heard.digest))
 
     async def _vetted(self, url: URL, account_id: str) -> Sequence[str]:
         host, port = url.raw_host or "", url.port or 0
@@ -192,6 +266,13 @@ class Fetcher:
         except ValueError as error:
             raise Unreachable(f"{error}.") from None
         return addresses
+
+
+async def _is_page(body: bytes, media_type: str) -> bool:
+    """A site that sends its rules under a wrong media type still has rules; markup has none."""
+    if body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return True
+    return media_type in _PAGES and not (await asyncio.to_thread(Robots.parse, body)).named
 
 
 def _target(url: URL, location: str) -> URL:

@@ -7,6 +7,7 @@ minute even for `no-store`, or each of a customer's requests would cost the site
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 DEFAULT = 3600.0
 SHORTEST = 60.0
@@ -16,8 +17,24 @@ RETRY_SHORTEST = 30.0
 RETRY_LONGEST = 600.0
 RETRY_UNASKED = 1.0  # the site was not even asked, because of a trouble of our own
 
+# What a site sends us we send back to it: nothing that is longer, or could be more than a field.
+_ETAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,256}"', re.ASCII)
+_DATE = re.compile(r"[A-Za-z0-9,: +-]{1,64}", re.ASCII)
+
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _UNCACHED = frozenset({"no-store", "no-cache", "private"})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The copy that is had already: the URL that gave it after all redirects, its validators
+    there ("" if none), its `lifetime` in seconds, and its digest."""
+
+    url: str
+    etag: str = ""
+    last_modified: str = ""
+    lifetime: float = DEFAULT
+    digest: str = ""
 
 
 def lifetime(cache_control: str, age: str) -> float:
@@ -44,3 +61,18 @@ def retry(retry_after: str) -> float:
     if not _NUMBER.fullmatch(retry_after):
         return RETRY_SHORTEST
     return min(max(float(retry_after), RETRY_SHORTEST), RETRY_LONGEST)
+
+
+def validators(etag: str, last_modified: str) -> tuple[str, str]:
+    """The two as they may be sent back, "" for what is no validator (RFC 9110 section 8.8)."""
+    return (etag if _ETAG.fullmatch(etag) else "",
+            last_modified if _DATE.fullmatch(last_modified) else "")
+
+
+def conditions(known: Known | None) -> dict[str, str]:
+    """The fields that ask for the file only if it is another than the copy (RFC 9110 section 13.1).
+    """
+    if known is None:
+        return {}
+    fields = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+    return {name: value for name, value in fields.items() if value}
