@@ -6,14 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from driving import ACCOUNT, INSPECTED, NO_RULES, POLICY, drive, request, robots, tunnel
-from hypothesis import given
-from hypothesis import strategies as st
+from driving import ACCOUNT, INSPECTED, NO_RULES, drive, request, robots, tunnel
 
-from outbounds.core.limits import Over, Per
-from outbounds.core.questions import RobotsAnswer, RobotsOf, WhoIs
+from outbounds.core.questions import JudgeRobots, RobotsAnswer, RobotsOf, WhoIs
 from outbounds.core.request import Way
-from outbounds.core.robots_control import agents
+from outbounds.core.robots import Match
 
 PATH = robots("User-agent: *\nDisallow: /page\n")
 SITE = robots("User-agent: *\nDisallow: /\n")
@@ -54,6 +51,26 @@ def test_what_a_refusal_says() -> None:
     assert (verdict.clause, verdict.retry_after) == ("P-robots", None)
     verdict = drive(tunnel(), answers={RobotsOf: SITE}).case.verdict
     assert "disallows the whole site for" in verdict.detail
+
+
+def test_a_refusal_that_names_no_line() -> None:
+    """Too costly to judge, or by an engine that does not say where it stands."""
+    driven = drive(answers={RobotsOf: PATH, JudgeRobots: (Match(False, 0),)})
+    assert driven.outcome == ("robots", "robots:0", 403)
+    assert driven.case.verdict.detail.endswith("disallows this path for '' (no line named).")
+
+
+@pytest.mark.parametrize("answer", [(), [Match(True, 0)], None, (Match(True, 0),) * 2])
+def test_an_engine_that_says_too_little_or_too_much_allows_nothing(answer: Any) -> None:
+    driven = drive(answers={RobotsOf: PATH, JudgeRobots: answer})
+    assert driven.outcome == ("robots", "fault", 503)
+
+
+def test_an_engine_that_leaves_a_name_out_allows_nothing() -> None:
+    driven = drive(request(user_agent="curl"), answers={
+        RobotsOf: NO_RULES, JudgeRobots: (Match(True, 0),),
+        WhoIs: replace(ACCOUNT, crawler="AdaBot")})
+    assert driven.outcome == ("robots", "fault", 503)
 
 
 def test_a_site_that_cannot_be_asked_says_when_to_come_back() -> None:
@@ -97,31 +114,6 @@ def test_a_tunnel_that_will_be_inspected_is_judged_request_by_request() -> None:
     driven = drive(request("https://site.example/page", Way.INSPECTED),
                    answers={RobotsOf: SITE, WhoIs: INSPECTED})
     assert driven.outcome == ("robots", "robots:2", 403)
-
-
-# --- modes --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("what", [request(), tunnel()])
-@pytest.mark.parametrize("answer", [SITE, AWAY])
-def test_observe_only_writes_down(what: Any, answer: RobotsAnswer) -> None:
-    policy = replace(POLICY, robots=replace(POLICY.robots, mode="observe"))
-    driven = drive(what, policy, {RobotsOf: answer})
-    assert driven.case.verdict.allowed
-    assert driven.case.observed == drive(what, answers={RobotsOf: answer}).case.verdict.detail
-    assert drive(what, policy).case.observed == ""
-
-
-def test_off_does_not_ask() -> None:
-    policy = replace(POLICY, robots=replace(POLICY.robots, mode="off"))
-    driven = drive(policy=policy, answers={RobotsOf: SITE})
-    assert driven.case.verdict.allowed and RobotsOf not in driven.kinds
-
-
-@pytest.mark.parametrize("mode", ["Off", "", "observed", "none"])
-def test_a_mode_that_nobody_knows_enforces(mode: str) -> None:
-    policy = replace(POLICY, robots=replace(POLICY.robots, mode=mode))
-    assert drive(policy=policy, answers={RobotsOf: SITE}).outcome[2] == 403
 
 
 # --- origins ------------------------------------------------------------------------------------
@@ -169,90 +161,3 @@ def test_the_usual_ports_say_what_is_spoken() -> None:
 def test_a_plain_request_is_never_asked_for_over_another_scheme() -> None:
     origin = ("http", "site.example", 8080)
     assert origins(request("http://site.example:8080/page"), {origin: AWAY})[1] == [origin]
-
-
-# --- whom the rules bind ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("crawler", "user_agent", "names"), [
-    ("", "", ("",)),
-    ("", "FooBot/1", ("FooBot/1",)),
-    ("AdaBot", "", ("AdaBot",)),
-    ("AdaBot", "curl/8", ("AdaBot", "curl/8")),
-    ("AdaBot", "Mozilla/5.0 (compatible; AdaBot/2)",
-     ("AdaBot", "Mozilla/5.0 (compatible; AdaBot/2)")),
-    ("AdaBot", "Googlebot AdaBot", ("AdaBot", "Googlebot AdaBot")),
-    ("Ada", "AdamsBot", ("Ada", "AdamsBot")),
-])
-def test_agents(crawler: str, user_agent: str, names: tuple[str, ...]) -> None:
-    assert agents(replace(ACCOUNT, crawler=crawler), user_agent) == names
-
-
-NAMED = robots("User-agent: AdaBot\nDisallow: /page\n\nUser-agent: Googlebot\nDisallow: /g\n\n"
-               "User-agent: *\nDisallow: /none\n")
-
-
-@pytest.mark.parametrize(("crawler", "user_agent", "path", "rule"), [
-    ("", "curl/8", "/page", ""),
-    ("", "curl/8", "/none", "robots:8"),
-    ("", "AdaBot/2", "/page", "robots:2"),
-    ("AdaBot", "", "/page", "robots:2"),
-    # neither changing the User-Agent nor declaring a token gets round the other
-    ("AdaBot", "curl/8", "/page", "robots:2"),
-    ("AdaBot", "curl/8", "/none", "robots:8"),
-    ("AdaBot", "Googlebot", "/g", "robots:5"),
-    ("AdaBot", "Googlebot AdaBot", "/page", "robots:2"),
-    ("AdaBot", "NotAdaBotButLonger", "/page", "robots:2"),
-    ("AdaBot", "AdaBot", "/none", ""),
-    ("AdaBot", "curl/8", "/g", ""),
-])
-def test_both_names_must_be_allowed(crawler: str, user_agent: str, path: str, rule: str) -> None:
-    driven = drive(request(f"http://site.example{path}", user_agent=user_agent),
-                   answers={RobotsOf: NAMED, WhoIs: replace(ACCOUNT, crawler=crawler)})
-    assert driven.outcome[1] == rule
-
-
-WORDS = st.lists(st.sampled_from(["AdaBot", "Googlebot/2.1", "curl/8", "Mozilla/5.0", "(x;"]),
-                 max_size=4).map(" ".join)
-
-
-@given(WORDS)
-def test_no_user_agent_frees_an_account_of_its_declared_token(user_agent: str) -> None:
-    driven = drive(request(user_agent=user_agent),
-                   answers={RobotsOf: NAMED, WhoIs: replace(ACCOUNT, crawler="AdaBot")})
-    assert driven.outcome == ("robots", "robots:2", 403)
-
-
-# --- crawl-delay --------------------------------------------------------------------------------
-
-DELAYS = robots("User-agent: AdaBot\nCrawl-delay: 5\nAllow: /\n\n"
-                "User-agent: curl\nCrawl-delay: 8\nAllow: /\n\n"
-                "User-agent: slow\nCrawl-delay: 900\nAllow: /\n")
-
-
-@pytest.mark.parametrize(("crawler", "user_agent", "delay"), [
-    ("", "curl/8", 8.0),
-    ("AdaBot", "", 5.0),
-    ("AdaBot", "curl/8", 8.0),  # the longer of the two
-    ("AdaBot", "wget", 5.0),
-    ("", "slow", 60.0),  # capped by max_delay
-    ("", "wget", 0.0),
-])
-def test_the_crawl_delay_is_charged(crawler: str, user_agent: str, delay: float) -> None:
-    driven = drive(request(user_agent=user_agent),
-                   answers={RobotsOf: DELAYS, WhoIs: replace(ACCOUNT, crawler=crawler)})
-    found = [charge for charge in driven.case.charges if charge.limit.id == "crawl-delay"]
-    assert [(charge.limit.interval, charge.limit.per, charge.limit.over) for charge in found] == (
-        [(delay, Per.ACCOUNT_HOST, Over.PACE)] if delay else [])
-
-
-def test_a_tunnel_pays_no_crawl_delay() -> None:
-    """How many requests flow inside is not seen; one tunnel is not one request."""
-    driven = drive(tunnel(user_agent="curl/8"), answers={RobotsOf: DELAYS})
-    assert "crawl-delay" not in [charge.limit.id for charge in driven.case.charges]
-
-
-def test_observing_still_keeps_to_the_delay() -> None:
-    policy = replace(POLICY, robots=replace(POLICY.robots, mode="observe"))
-    found, = drive(request(user_agent="curl"), policy, {RobotsOf: DELAYS}).case.site_limits
-    assert (found.id, found.interval) == ("crawl-delay", 8.0)
