@@ -8,10 +8,8 @@ taken notice: whoever closes a target at 3 a.m. needs to know, not to hope.
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -27,12 +25,12 @@ from ..lists.closed_file import (
     open_target,
     read_closed,
 )
-from ..proxy.control_socket import user_name
 from ..settings import SettingsError, load_service
 from ..settings.quantity import duration
 from .config_option import config_option
-from .printing import show
+from .printing import moment, show
 from .running_proxy import RunningProxy
+from .who_types import operator
 
 
 @click.command()
@@ -53,14 +51,14 @@ def close(target: str, reason: str, length: str, clause: str, config_dir: Path) 
     data, now = _data(config_dir), time.time()
     try:
         entry = Closed(parse_target(target), " ".join(reason.split()), now,
-                       now + _seconds(length) if length else None, _operator(), clause)
+                       now + _seconds(length) if length else None, operator(), clause)
         close_target(closed_path(data), entry)
     except BadHost as error:
         raise click.BadParameter(str(error), param_hint="TARGET") from None
     except ClosedFileError as error:
         raise click.ClickException(str(error)) from None
     below = "" if parse_host(entry.target).address else " and everything below it"
-    until = f"until {_moment(entry.until)}" if entry.until else "until it is opened again"
+    until = f"until {moment(entry.until)}" if entry.until else "until it is opened again"
     click.echo(f"Closed {entry.target}{below}, {until}. {_in_force(data, entry.target, True)}")
 
 
@@ -106,7 +104,7 @@ def closed(config_dir: Path, as_json: bool) -> None:
     for column in ("target", "since", "until", "by", "clause", "reason"):
         table.add_column(column)
     for each in entries:
-        table.add_row(each.target, _moment(each.since), _moment(each.until) if each.until else "-",
+        table.add_row(each.target, moment(each.since), moment(each.until) if each.until else "-",
                       Text(each.by), each.clause, Text(each.reason))
     show(table)
 
@@ -123,16 +121,6 @@ def _seconds(length: str) -> float:
         return duration(length)
     except ValueError as error:
         raise click.BadParameter(f"{length!r} is {error}", param_hint="--for") from None
-
-
-def _operator() -> str:
-    """Who types. Of somebody who became root for it, both names."""
-    name, before = user_name(os.getuid()), os.environ.get("SUDO_USER", "")
-    return f"{name} ({before})" if os.getuid() == 0 and before.isprintable() and before else name
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _in_force(data: Path, target: str, wanted: bool) -> str:

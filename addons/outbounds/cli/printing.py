@@ -7,6 +7,7 @@ because it will be read by grep and by scripts; and no line ends in the spaces o
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import click
 from rich.console import Console, RenderableType
@@ -22,3 +23,8 @@ def show(*parts: RenderableType) -> None:
             console.print(part)
     for line in shown.get().splitlines():
         click.echo(line.rstrip())
+
+
+def moment(seconds: float) -> str:
+    """A Unix time as people read it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -7,7 +7,7 @@ outside can make the number of series grow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -18,6 +18,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from ..core.site_claims import State
 from ..resolver import Outcome
 
 MICRO = (5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0, 10.0)
@@ -111,6 +112,13 @@ class Metrics:
             "outbounds_closed_targets_unreadable",
             "1 while closed.json cannot be read and what was read before is in force.",
             registry=registry)
+        self._owned = Gauge(
+            "outbounds_owned_sites", "Sites that accounts claim to own, by state of the proof.",
+            ("state",), registry=registry)
+        self._owned_unreadable = Gauge(
+            "outbounds_owned_sites_unreadable",
+            "1 while sites.json cannot be read and what was read before is in force.",
+            registry=registry)
         self.list_entries = Gauge(
             "outbounds_list_entries", "Entries of a compiled list.", ("list",), registry=registry)
         self.list_age = Gauge(
@@ -149,6 +157,11 @@ class Metrics:
     def closed_targets(self, number: int, unreadable: bool) -> None:
         self._closed.set(number)
         self._closed_unreadable.set(unreadable)
+
+    def owned_sites(self, states: Mapping[State, int], unreadable: bool) -> None:
+        for state in State:
+            self._owned.labels(state.value).set(states.get(state, 0))
+        self._owned_unreadable.set(unreadable)
 
     def list_state(self, name: str, entries: int, age: float, error: bool) -> None:
         self.list_entries.labels(name).set(entries)

@@ -57,7 +57,7 @@ from .robots_access import RobotsAccess, needs_new_cache, robots_cache
 from .route_fields import RouteFields
 from .runtime import Runtime
 from .sever import sever
-from .sites_tls import egress
+from .sites_tls import egress, sites_context
 from .slow_clients import SlowClients
 from .tunnels import Tunnels
 from .unjudged import STARTING, UNJUDGED, reply_unjudged
@@ -141,7 +141,8 @@ class Service:
         self.slow_clients = SlowClients(
             self.runtime, self.exchanges, ctx.master.addons.get("proxyserver"), workers)
         self.operators = OperatorAccess(self.runtime, worker, targets=gate.health.states,
-                                        waiting_of=gate.pacer.waiting_of)
+                                        waiting_of=gate.pacer.waiting_of,
+                                        egress=egress(ctx.options))
         metrics.set_policy(settings.policy.version)
         metrics.watch_cache("dns", self.resolver.__len__)
         metrics.watch_cache("robots", lambda: len(gate.robots))
@@ -264,7 +265,8 @@ class Service:
         settings = settings.with_own(own_addresses(), ports)
         runtime = self.runtime
         self.settings = runtime.settings = settings
-        gate.policy = replace(settings.policy, closed=gate.policy.closed)
+        gate.policy = replace(settings.policy, closed=gate.policy.closed,
+                              owned=gate.policy.owned)
         runtime.route_fields = RouteFields(settings.forged_headers)
         self.metrics.set_policy(settings.policy.version)
         if settings.warnings != old.warnings or runtime.starting:

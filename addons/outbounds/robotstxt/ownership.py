@@ -17,16 +17,15 @@ and goes to the addresses that were vetted for it and nowhere else.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from typing import Protocol
 
 import aiohttp
 from yarl import URL
 
-from ..core.destination import parse_host
 from ..core.site_claims import FILE_PATH
 from ..fetching import REDIRECTS, Pinned, check_literal, redirect_target
+from .contract import Egress
 
 PLACES = (("https", 443), ("http", 80))
 MAX_SIZE = 4096  # octets
@@ -57,22 +56,21 @@ class _NoConnection(NotFound):
 
 
 class ProofFile:
-    """`deadline` seconds bound a look with all its redirects; `ssl_context` None verifies against
-    the system's authorities."""
+    """`deadline` seconds bound a look with all its redirects; `egress` None leaves from any address
+    and believes the system's authorities."""
 
     def __init__(self, access: Access, *, user_agent: str, deadline: float,
-                 ssl_context: ssl.SSLContext | None = None) -> None:
+                 egress: Egress | None = None) -> None:
         self._access = access
         self._deadline = deadline
-        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._egress = egress or Egress()
         self._headers = {"User-Agent": user_agent, "Accept": "text/plain",
                          "Accept-Encoding": "identity"}
 
     async def look(self, host: str, token: str, account_id: str) -> None:
         """Returns if the token stands in the file of `host`, a canonical one. Raises NotFound,
         whatever failed."""
-        uri_host = parse_host(host).uri
-        first, *others = (URL(f"{scheme}://{uri_host}:{port}{FILE_PATH}")
+        first, *others = (URL.build(scheme=scheme, host=host, port=port, path=FILE_PATH)
                           for scheme, port in PLACES)
         try:
             try:
@@ -96,19 +94,15 @@ class ProofFile:
 
     async def _at(self, url: URL, token: str, account_id: str) -> None:
         """From `url` on, wherever it redirects to."""
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                async with asyncio.timeout(self._deadline / len(PLACES)):
+        try:
+            async with asyncio.timeout(self._deadline / len(PLACES)):
+                for _ in range(MAX_REDIRECTS + 1):
                     target = await self._hop(url, token, account_id)
-            except TimeoutError:
-                raise _NoConnection(f"{url} did not answer in time.") from None
-            if target is None:
-                return
-            if (target.host, target.scheme, target.port) not in [
-                    (url.host, *place) for place in PLACES]:
-                raise NotFound(f"{url} redirects to another place, {target.origin()}; the file "
-                               "itself must be there.")
-            url = target
+                    if target is None:
+                        return
+                    url = target
+        except TimeoutError:  # mostly a port that drops what is sent to it
+            raise _NoConnection(f"{url} did not answer in time.") from None
         raise NotFound(f"{url} redirects more than {MAX_REDIRECTS} times.")
 
     async def _hop(self, url: URL, token: str, account_id: str) -> URL | None:
@@ -119,9 +113,11 @@ class ProofFile:
                                                addresses=addresses)
         except Exception as error:
             raise NotFound(f"{url} was not asked for: the request cannot be recorded.") from error
-        status, octets, failure = 0, 0, "cancelled"
-        connector = aiohttp.TCPConnector(resolver=Pinned(addresses), ssl=self._ssl,
-                                         use_dns_cache=False, force_close=True)
+        status, octets, failure = 0, 0, "no reply in time"
+        address = self._egress.address
+        connector = aiohttp.TCPConnector(
+            resolver=Pinned(addresses), ssl=self._egress.trust or True, use_dns_cache=False,
+            force_close=True, local_addr=(address, 0) if address else None)
         try:
             async with aiohttp.ClientSession(
                 connector=connector, timeout=aiohttp.ClientTimeout(total=None),
@@ -129,8 +125,9 @@ class ProofFile:
             ) as session, session.get(url, headers=self._headers, allow_redirects=False) as reply:
                 status = reply.status
                 if status in REDIRECTS:
+                    target = _same_host(url, reply.headers.get("Location", ""))
                     failure = ""
-                    return redirect_target(url, reply.headers.get("Location", ""))
+                    return target
                 body = await self._body(url, reply)
                 octets = len(body)
                 check_body(url, body, token)
@@ -173,6 +170,19 @@ class ProofFile:
             raise NotFound(f"{host} was not asked: it does not resolve, or to an address that may "
                            "not be reached.") from error
         return addresses
+
+
+def _same_host(url: URL, location: str) -> URL:
+    """Where a redirect leads. Raises NotFound where the file there would be no proof."""
+    try:
+        target = redirect_target(url, location)
+    except ValueError:
+        raise NotFound(f"{url} redirects to no http or https address.") from None
+    if (target.raw_host, (target.scheme, target.port)) not in [
+            (url.raw_host, place) for place in PLACES]:
+        raise NotFound(f"{url} redirects to {target.origin()}, which is another place; the file "
+                       "must be at the host itself.")
+    return target
 
 
 def check_body(url: URL, body: bytes, token: str) -> None:

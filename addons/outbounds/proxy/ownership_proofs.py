@@ -1,0 +1,121 @@
+"""Looking for one proof of ownership: by DNS or in the site's file, and on record before anything
+is sent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import __version__
+from ..core.account import Account
+from ..core.destination import parse_host
+from ..core.questions import NoSuchHost
+from ..core.site_claims import Proof, SiteClaim
+from ..evidence.record import Record
+from ..resolver import look_up_texts
+from ..robotstxt import Egress
+from ..robotstxt.ownership import NotFound, ProofFile
+from .dial import DialRefused, Permission, vet
+from .recorder import EvidenceUnavailable
+from .runtime import Runtime
+
+ACTION = "ownership-check"
+
+
+class OwnershipProofs:
+    """Called with a claim: "" if its proof is there, otherwise a sentence. Never raises."""
+
+    def __init__(self, runtime: Runtime, egress: Egress) -> None:
+        self._rt = runtime
+        self._egress = egress
+        self._open: dict[str, tuple[Record, float]] = {}
+
+    async def __call__(self, claim: SiteClaim) -> str:
+        try:
+            if self._account(claim.account) is None:
+                return "The account no longer exists."
+            if claim.proof is Proof.DNS:
+                return await self._by_dns(claim)
+            return await self._by_file(claim)
+        except EvidenceUnavailable:
+            return "Nothing was asked: the check cannot be recorded."
+        except Exception as fault:
+            self._rt.fault("ownership", fault)
+            return "A fault of the proxy's; its log has more."
+
+    async def _by_dns(self, claim: SiteClaim) -> str:
+        recorder = self._rt.recorder
+        record = await recorder.open_bare(
+            ACTION, user_id=claim.account, destination_domain=claim.host,
+            network_protocol="dns", **self._rt.gate.policy.versions)
+        started, failure = time.monotonic(), "broken off"
+        try:
+            found = await look_up_texts(self._rt.settings.service.dns, claim.txt_name)
+            failure = found.detail
+            if not failure and claim.txt.encode() not in (text.strip() for text in found.texts):
+                failure = f"{claim.txt_name} has no TXT record with the token of this claim."
+            return failure
+        finally:
+            recorder.close(record, time.monotonic() - started, reason=failure,
+                           outcome="failure" if failure else "success")
+
+    async def _by_file(self, claim: SiteClaim) -> str:
+        service, fetch = self._rt.settings.service, self._rt.settings.robots.fetch
+        product = f"Outbounds/{__version__}" + (f" (+{service.contact})" if service.contact else "")
+        file = ProofFile(self, user_agent=fetch.user_agent or product, deadline=fetch.timeout,
+                         egress=self._egress)
+        try:
+            await file.look(claim.host, claim.token, claim.account)
+        except NotFound as missing:
+            return str(missing)
+        return ""
+
+    def _account(self, account_id: str) -> Account | None:
+        return self._rt.gate.identifier.current(Account(account_id, ""))
+
+    # --- what the file's fetch needs (`robotstxt.ownership.Access`) -----------------------------
+
+    async def resolve(self, host: str, port: int, account_id: str) -> Sequence[str]:
+        """Addresses that the account may dial; a look that finds none is on record, too. Raises
+        BadHost, DialRefused."""
+        try:
+            return await self._vetted(host, port, account_id)
+        except Exception as error:
+            known: dict[str, Any] = {**self._rt.gate.policy.versions, "destination_port": port}
+            self._rt.recorder.both(ACTION, reason=str(error), user_id=account_id,
+                                   destination_domain=host, verdict="refuse", **known)
+            raise
+
+    async def _vetted(self, host: str, port: int, account_id: str) -> list[str]:
+        name, policy, account = parse_host(host), self._rt.gate.policy, self._account(account_id)
+        if account is None:
+            raise DialRefused("this account no longer exists", "credentials")
+        permission = Permission(name, port, account, policy, time.time())
+        permission.refuse_closed()
+        for hit in permission.denials(policy.denylist.match(name, port, "", "")):
+            raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
+        found = await self._rt.gate.resolver.resolve(name, account_id)
+        if isinstance(found, NoSuchHost):
+            raise OSError(found.detail)
+        return [str(address) for address in vet(permission, found)]
+
+    async def opened(self, *, url: str, account_id: str, addresses: Sequence[str]) -> str:
+        """Raises EvidenceUnavailable: then nothing may be sent."""
+        parts = urlsplit(url)
+        record = await self._rt.recorder.open_bare(
+            ACTION, user_id=account_id, destination_domain=parts.hostname or "",
+            destination_ip=",".join(addresses)[:64],
+            destination_port=parts.port or (443 if parts.scheme == "https" else 80),
+            url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
+            **self._rt.gate.policy.versions)
+        self._open[record.id] = (record, time.monotonic())
+        return record.id
+
+    def closed(self, record_id: str, status: int, octets: int, failure: str) -> None:
+        record, started = self._open.pop(record_id)
+        self._rt.recorder.close(
+            record, time.monotonic() - started, status=status, response_bytes=octets,
+            outcome="failure" if failure else "success", reason=failure)
