@@ -57,7 +57,7 @@ from .robots_access import RobotsAccess, needs_new_cache, robots_cache
 from .route_fields import RouteFields
 from .runtime import Runtime
 from .sever import sever
-from .sites_tls import egress, sites_context
+from .sites_tls import egress
 from .slow_clients import SlowClients
 from .tunnels import Tunnels
 from .unjudged import STARTING, UNJUDGED, reply_unjudged
