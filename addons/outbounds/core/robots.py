@@ -26,12 +26,13 @@ these hold no rule.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import batched, chain
 from typing import Self
 
-from .robots_match import Group, Match
-from .robots_parse import ANYONE, File, Rules, parse, product_token
+from .robots_match import Group, Match, Rule
+from .robots_parse import ANYONE, LINES_PER_PAUSE, File, Rules, parse, product_token
 from .robots_spelling import origin_form, size_at_most
 from .robots_terms import NO_TERMS, PURPOSES, Preference, Terms
 from .robots_usage import Usage
@@ -87,9 +88,10 @@ class Robots:
         self._usages: dict[str, Usage] = {}
 
     @classmethod
-    def parse(cls, body: bytes) -> Self:
-        """Read a robots.txt. Never raises: whatever is no rule is skipped (sections 2.2, 2.5)."""
-        return cls(parse(body))
+    def parse(cls, body: bytes, pause: Callable[[], object] = lambda: None) -> Self:
+        """Read a robots.txt. Never raises: whatever is no rule is skipped (sections 2.2, 2.5).
+        `pause` is called now and then, for a thread that has to let others go on."""
+        return cls(parse(body, pause))
 
     @property
     def named(self) -> int:
@@ -101,13 +103,13 @@ class Robots:
 
         `url` is absolute, or a path and query as in a request line. /robots.txt itself is always
         allowed (section 2.2.2). `late` is asked now and then whether the time for it is over; then
-        the answer is a refusal by line 0. Raises UnicodeEncodeError for a `url` with a lone
-        surrogate that stands for no octet.
+        the answer is a refusal by line 0. It may also let other threads go on. Raises
+        UnicodeEncodeError for a `url` with a lone surrogate that stands for no octet.
         """
         target = origin_form(url)
         if target.startswith(_ROBOTS_TXT) and target[len(_ROBOTS_TXT):][:1] in ("", "?"):
             return Match(True, 0)
-        return self._group(agent).judge(target, late)
+        return self._group(agent, late).judge(target, late)
 
     def whole_site(self, agent: str) -> Match:
         """May `agent` fetch anything at all? For a tunnel, whose paths nobody sees: refused only
@@ -161,12 +163,21 @@ class Robots:
         rules = self._file.size if len(bound) > _LISTS_COUNTED else sum(map(len, bound))
         return rules * (_ARRANGING + size * min(size, 1_250) // 2) + 20 * size
 
-    def _group(self, agent: str) -> Group:
-        """The rules that bind `agent`: those of all groups for its token, as one."""
+    def _group(self, agent: str, late: Callable[[], bool] | None = None) -> Group:
+        """The rules that bind `agent`: those of all groups for its token, as one. Arranged to the
+        end even if it gets late, or it would never be."""
         bound = self._bound(agent)
         group = self._groups.get(id(bound))
         if group is None:
             if len(self._groups) >= _GROUPS_REMEMBERED:
                 self._groups.clear()
-            group = self._groups[id(bound)] = Group(rule for rules in bound for rule in rules)
+            group = self._groups[id(bound)] = Group(_rules(bound, late))
         return group
+
+
+def _rules(bound: Iterable[Rules], late: Callable[[], bool] | None) -> Iterator[Rule]:
+    for block in batched(chain.from_iterable(bound), LINES_PER_PAUSE):
+        if late is not None:
+            late()
+        for allow, pattern, line in block:
+            yield Rule.of(allow, pattern, line)

@@ -16,17 +16,22 @@ so that product is bounded by `BOUND` before the scan begins, which makes the sa
 same answer on every machine. The time that is really spent is bounded by the caller's `late`,
 should a machine be so busy that the bound is worth more than its milliseconds. Beyond either the
 answer is a refusal.
+
+**What is kept** of thousands of files is looked at by every full run of the garbage collector,
+during which nothing else runs. So rules are kept as strings, integers and plain tuples of these,
+which the collector stops tracking when it has seen them once.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import batched
+from operator import attrgetter
 from typing import NamedTuple
 
-from .robots_spelling import spell, spell_query
+from .robots_spelling import is_spelt, spell, spell_query
 
 # Steps of `str.find`, about 0.5 ns each at worst (CPython 3.13 on a 2020s server core). Reached
 # by no path under 1,000 octets with fewer than 1,000 wildcard rules of up to 50 octets.
@@ -62,11 +67,12 @@ class Rule(NamedTuple):
 
     `rank` orders rules by the octets of their patterns, wildcards included, and at equal length
     puts allow before disallow: of all rules that match, the highest decides (section 2.2.2).
-    `longest` is the octets of the longest in `middle`.
+    `mark` is twice the line, and one more if it allows. `longest` is the octets of the longest
+    segment in `middle`.
     """
 
-    match: Match
     rank: int
+    mark: int
     prefix: str = ""
     middle: tuple[str, ...] = ()
     tail: str | None = None
@@ -76,26 +82,29 @@ class Rule(NamedTuple):
     @classmethod
     def of(cls, allow: bool, pattern: str, line: int) -> Rule:
         """From the pattern as it stands in the file: one character per octet, stripped."""
-        if "*" not in pattern and "?" not in pattern and not pattern.endswith("$"):
-            prefix = spell(pattern)  # nine rules in ten; what follows comes to the same
-            return cls(Match(allow, line), 2 * len(prefix) + allow, prefix)
+        mark = 2 * line + allow
+        wild, anchored = "*" in pattern, pattern.endswith("$")
         # wildcards are cut out before the rest is decoded: %2A and %24 in a rule are the
         # characters themselves (section 2.2.3)
-        open_ended = pattern.removesuffix("$")
-        path, mark, query = open_ended.partition("?")
-        segments = [spell(segment) for segment in path.split("*")]
-        if mark:
-            first, *more = [spell_query(spell(segment)) for segment in query.split("*")]
-            segments[-1] += "?" + first
-            segments += more
-        anchored = len(open_ended) < len(pattern)
-        size = sum(map(len, segments)) + len(segments) - 1 + anchored
-        wild = len(segments) > 1
+        open_ended = pattern[:-1] if anchored else pattern
+        if is_spelt(pattern):
+            segments, size = open_ended.split("*"), len(pattern)
+        else:
+            path, question, query = open_ended.partition("?")
+            segments = [spell(segment) for segment in path.split("*")]
+            if question:
+                first, *more = [spell_query(spell(segment)) for segment in query.split("*")]
+                segments[-1] += "?" + first
+                segments += more
+            size = sum(map(len, segments)) + len(segments) - 1 + anchored
+        rank = 2 * size + allow
+        if not wild:
+            return cls(rank, mark, segments[0], (), "" if anchored else None)
         prefix, *rest = segments
-        tail = (rest.pop() if wild else "") if anchored else None
-        middle = tuple(segment for segment in rest if segment)
-        longest = max(map(len, middle), default=0)
-        return cls(Match(allow, line), 2 * size + allow, prefix, middle, tail, wild, longest)
+        tail = rest.pop() if anchored else None
+        middle = tuple([segment for segment in rest if segment])
+        longest = len(max(middle, key=len, default=""))
+        return cls(rank, mark, prefix, middle, tail, True, longest)
 
     @property
     def everywhere(self) -> bool:
@@ -104,15 +113,16 @@ class Rule(NamedTuple):
         open_ended = self.tail is None or (self.wild and not self.tail)
         return open_ended and self.prefix + "".join(self.middle) in ("", "/")
 
-    def steps(self, size: int) -> int:
-        """An upper bound of what comparing it with a path of `size` octets costs."""
-        # segments are looked for one behind the other, so that together they scan the path once
-        each = min(self.longest, size if size < _SHORT_PATH else _LONG_NEEDLE)
-        return _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(self.middle) + size * max(8, each)
+
+_NONE = Rule(-1, 1)
+_TOO_COSTLY = Rule(sys.maxsize, 0)
+
+type _Found = tuple[int, int]  # rank and mark
+type _Wildcard = tuple[int, int, str, tuple[str, ...], str | None, bool, int]
 
 
-_NONE = Rule(Match(True, 0), -1)
-_TOO_COSTLY = Rule(Match(False, 0), sys.maxsize)
+def _match(mark: int) -> Match:
+    return Match(mark % 2 == 1, mark // 2)
 
 
 class Group:
@@ -127,30 +137,29 @@ class Group:
 
     def __init__(self, rules: Iterable[Rule], bound: int = BOUND) -> None:
         """`rules` in the order of their lines. `bound` in steps (`steps`)."""
-        # put in order by hand: sort() of a hostile file's rules would hold the interpreter lock
-        # for tens of milliseconds, and a file has a thousand different lengths at most
-        by_rank: dict[int, list[Rule]] = {}
-        for rule in rules:
-            by_rank.setdefault(rule.rank, []).append(rule)
         self._bound = bound
-        self._prefixes: dict[str, Rule] = {}
-        self._exact: dict[str, Rule] = {}
+        self._prefixes: dict[str, int] = {}  # marks
+        self._exact: dict[str, int] = {}
         wildcards: dict[tuple[str, tuple[str, ...], str | None], Rule] = {}
         allowing, site = False, _NONE
-        # the first of equal patterns stays: the allow, and the line that came first
-        for rank in sorted(by_rank, reverse=True):
-            for rule in by_rank[rank]:
-                if rule.wild:
-                    wildcards.setdefault((rule.prefix, rule.middle, rule.tail), rule)
-                else:
-                    literals = self._prefixes if rule.tail is None else self._exact
-                    literals.setdefault(rule.prefix, rule)
-                if rule.match.allowed:
-                    allowing = True
-                elif site is _NONE and rule.longest <= 1 and rule.everywhere:
-                    site = rule
+        for rule in rules:
+            # of equal patterns the allow counts, and then the line that came first
+            if rule.wild:
+                pattern = (rule.prefix, rule.middle, rule.tail)
+                if rule.rank > wildcards.get(pattern, _NONE).rank:
+                    wildcards[pattern] = rule
+            else:
+                literals = self._prefixes if rule.tail is None else self._exact
+                known = literals.get(rule.prefix)
+                if known is None or rule.mark % 2 > known % 2:
+                    literals[rule.prefix] = rule.mark
+            if rule.mark % 2:
+                allowing = True
+            elif rule.rank > site.rank and rule.longest <= 1 and rule.everywhere:
+                site = rule
+        self.whole_site = _match(_NONE.mark if allowing else site.mark)
         self._sizes = tuple(sorted({len(prefix) for prefix in self._prefixes}, reverse=True))
-        self._blocks = tuple(batched(wildcards.values(), _BLOCK))
+        self._blocks = tuple(batched(_highest_first(wildcards.values()), _BLOCK))
         # so that for nearly all files and paths one multiplication shows that they are cheap
         self._fixed = self._short = self._long = 0
         for rule in wildcards.values():
@@ -158,31 +167,35 @@ class Group:
             self._fixed += _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(rule.middle)
             self._short += 8 if longest < 8 else min(longest, _SHORT_PATH)
             self._long += 8 if longest < 8 else min(longest, _LONG_NEEDLE)
-        self.whole_site = _NONE.match if allowing else site.match
 
     def judge(self, target: str, late: Callable[[], bool] | None = None) -> Match:
         """The verdict on a path and query in the one spelling (`origin_form`). `late`: is the
         time for it over?"""
-        targets = [target]
+        other = target
         if "%" in target:
             # a rule whose "?" is behind a "*" is spelt as in a path, any other as in a query
-            path, mark, query = target.partition("?")
-            other = path + mark + spell_query(query)
-            if other != target:
-                targets.append(other)
-        at_most = sum(self._at_most(len(each)) for each in targets)
-        if at_most > self._bound and sum(map(self.steps, targets)) > self._bound:
-            return _TOO_COSTLY.match
-        best = self._best(target, late)
-        for other in targets[1:]:
-            best = max(best, self._best(other, late), key=lambda rule: rule.rank)
-        return best.match
+            path, question, query = target.partition("?")
+            other = path + question + spell_query(query)
+        spellings = (target,) if other == target else (target, other)
+        if len(spellings) * self._at_most(len(target)) > self._bound \
+                and sum(map(self.steps, spellings)) > self._bound:
+            return _match(_TOO_COSTLY.mark)
+        rank, mark = self._best(target, late)
+        if other != target:
+            other_rank, other_mark = self._best(other, late)
+            if other_rank > rank:
+                mark = other_mark
+        return _match(mark)
 
     def steps(self, target: str) -> int:
         """An upper bound of what the wildcard rules cost on this path, in steps of `str.find`."""
         size = len(target)
-        return sum(rule.steps(size) for block in self._blocks for rule in block
-                   if target.startswith(rule.prefix))
+        # segments are looked for one behind the other, so that together they scan the path once
+        most = size if size < _SHORT_PATH else _LONG_NEEDLE
+        return sum(
+            _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(middle) + size * max(8, min(longest, most))
+            for block in self._blocks for _, _, prefix, middle, _, _, longest in block
+            if target.startswith(prefix))
 
     def cost(self, size: int) -> int:
         """Nanoseconds that it takes at worst to judge a path of `size` octets, roughly."""
@@ -192,14 +205,13 @@ class Group:
         """`steps` of any path of `size` octets."""
         return self._fixed + size * (self._short if size < _SHORT_PATH else self._long)
 
-    def _best(self, target: str, late: Callable[[], bool] | None) -> Rule:
-        best = self._exact.get(target) or self._longest_prefix(target)
-        floor = best.rank
+    def _best(self, target: str, late: Callable[[], bool] | None) -> _Found:
+        best = self._literal(target)
+        floor = best[0]
         for block in self._blocks:
             if late is not None and late():
-                return _TOO_COSTLY
-            for rule in block:
-                _, rank, prefix, middle, tail, _, _ = rule
+                return _TOO_COSTLY.rank, _TOO_COSTLY.mark
+            for rank, mark, prefix, middle, tail, _, _ in block:
                 if rank <= floor:
                     return best
                 if not target.startswith(prefix):
@@ -212,13 +224,28 @@ class Group:
                     at += len(segment)
                 else:
                     if tail is None or (at + len(tail) <= len(target) and target.endswith(tail)):
-                        return rule
+                        return rank, mark
         return best
 
-    def _longest_prefix(self, target: str) -> Rule:
+    def _literal(self, target: str) -> _Found:
+        mark = self._exact.get(target)
+        if mark is not None:
+            return 2 * (len(target) + 1) + mark % 2, mark
         prefixes = self._prefixes
         for size in self._sizes:
-            rule = prefixes.get(target[:size])
-            if rule is not None:
-                return rule
-        return _NONE
+            mark = prefixes.get(target[:size])
+            if mark is not None:
+                return 2 * size + mark % 2, mark
+        return _NONE.rank, _NONE.mark
+
+
+def _highest_first(rules: Iterable[Rule]) -> Iterator[_Wildcard]:
+    """By rank, and of equal rank by line. Sorting all that a hostile file can hold by both would
+    keep the interpreter lock for too long; there are a thousand ranks at most, and the lines of
+    each are nearly in order."""
+    by_rank: dict[int, list[Rule]] = {}
+    for rule in rules:
+        by_rank.setdefault(rule.rank, []).append(rule)
+    for rank in sorted(by_rank, reverse=True):
+        for rule in sorted(by_rank[rank], key=attrgetter("mark")):
+            yield (*rule,)

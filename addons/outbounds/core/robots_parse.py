@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from . import robots_terms, robots_usage
-from .robots_match import Rule
 from .robots_terms import Terms
 from .robots_usage import UsageRule, usage_rules
 
@@ -37,10 +36,14 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _SPACE = " \t\v\f\r\n"  # str.strip() by default takes octets such as 0xA0 for spaces too
 _TWO_WORDS = re.compile(r"([^ \t]+)[ \t]+([^ \t]+)")
 
+LINES_PER_PAUSE = 256
+
 ANYONE = "*"
 
 
-type Rules = list[Rule]
+# of a group: whether each allows, its pattern as written, its line. Made into `Rule` when they
+# are first asked about, which most groups of a file never are.
+type Rules = list[tuple[bool, str, int]]
 
 
 @dataclass(slots=True)
@@ -120,13 +123,16 @@ def product_token(text: str) -> str:
     return found[0].lower() if found else ""
 
 
-def parse(body: bytes) -> File:
-    """Read a file. Any octets are a file; what makes no sense in it is skipped."""
+def parse(body: bytes, pause: Callable[[], object] = lambda: None) -> File:
+    """Read a file. Any octets are a file; what makes no sense in it is skipped. `pause` is called
+    now and then, for a thread that has to let others go on."""
     file = File()
     named: dict[str, list[Rules]] = {}
     group = _Group(closed=True)
     usage_records = 0
     for number, line in enumerate(_text(whole_lines(body)).split("\n"), 1):
+        if not number % LINES_PER_PAUSE:
+            pause()
         if not line:
             continue
         key, value = _record(line)
@@ -147,7 +153,7 @@ def parse(body: bytes) -> File:
         elif key.startswith(_ALLOW) or key.startswith(_DISALLOW):
             group.closed = True
             if value:  # "Disallow:" alone disallows nothing
-                group.rules.append(Rule.of(key.startswith(_ALLOW), value, number))
+                group.rules.append((key.startswith(_ALLOW), value, number))
                 file.size += 1
         elif key in robots_terms.READ:
             terms = robots_terms.READ[key](value)

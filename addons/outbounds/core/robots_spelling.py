@@ -41,9 +41,14 @@ def _spellings() -> dict[str, str]:
 _SPELLING = _spellings()
 
 
+def is_spelt(text: str) -> bool:
+    """Whether nothing in `text` has another spelling."""
+    return _FOREIGN.search(text) is None
+
+
 def spell(text: str) -> str:
     """`text`, whose characters stand for octets (latin-1), in the one spelling: ASCII."""
-    if _FOREIGN.search(text) is None:
+    if is_spelt(text):
         return text
     return _UNIT.sub(lambda unit: _SPELLING[unit[0]], text)
 
@@ -61,7 +66,7 @@ def spell_query(query: str) -> str:
 
 def size_at_most(url: str) -> int:
     """An upper bound of the octets of `origin_form(url)`, found without spelling it."""
-    return len(url) + 1 if _FOREIGN.search(url) is None else (3 if url.isascii() else 12) * len(url)
+    return len(url) + 1 if is_spelt(url) else (3 if url.isascii() else 12) * len(url)
 
 
 def origin_form(url: str) -> str:
