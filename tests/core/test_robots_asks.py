@@ -198,6 +198,22 @@ def test_the_record_names_whose_preference_it_was() -> None:
     assert (case.robots_agent, case.robots_match) == ("AdaBot", Match(False, 3))
 
 
+def test_a_path_that_servers_read_in_two_ways_has_the_preferences_of_both() -> None:
+    answer = robots("User-agent: *\nContent-Usage: / train-ai=y\n"
+                    "Content-Usage: /blog/ train-ai=n\n")
+    for path, rule in (("/blog/x", "content-use/ai-train"), ("/", ""),
+                       ("/public%2F..%2fblog/x", "content-use/ai-train")):
+        driven = drive(request(f"http://site.example{path}"),
+                       answers={RobotsOf: answer, WhoIs: TRAINER})
+        assert driven.outcome[1] == rule, path
+
+
+def test_a_preference_without_a_line() -> None:
+    answer = asking(says={"": (preference("ai-train", False, 0),)})
+    verdict = drive(answers={RobotsOf: answer, WhoIs: TRAINER}).case.verdict
+    assert "for ai-train (no line named), which" in verdict.detail
+
+
 ASKS: list[tuple[str, Any]] = [
     ("robots:2", "User-agent: *\nDisallow: /page"), ("visit-time", CLOSED),
     ("content-use/ai-train", NO_TRAINING)]

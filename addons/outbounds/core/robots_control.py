@@ -21,6 +21,7 @@ from .case import Case
 from .controls import Asking, of_kind
 from .questions import JudgeRobots, Question, RobotsAnswer, RobotsOf
 from .robots import Match
+from .robots_terms import NO_TERMS
 from .rules import Identity
 from .verdict import Kind, Verdict, refuse
 
@@ -67,19 +68,21 @@ def _judge(case: Case, answer: RobotsAnswer) -> Generator[Question, Any, Verdict
     whole_site, path = request.way.opens_tunnel, request.path or "/"
     names = agents(case.account, request.user_agent, policy.identity)
     refusal = None
-    for reading in (*robots_readings.others(path), path):
+    readings = (*robots_readings.others(path), path)
+    for reading in readings:
         matches = yield JudgeRobots(answer, request.origin, reading, names, whole_site)
         refusal = _by_the_rules(case, names, of_kind(matches, tuple))
         if refusal is not None:
             break
-    asked = [robots.terms(name) for name in names]
+    asked = [terms for name in names if (terms := robots.terms(name)) is not NO_TERMS]
     said: tuple[content_use.Said, ...] = ()
     if not whole_site:  # of what flows in a tunnel neither the number nor the paths are seen
-        case.site_limits = site_terms.paces(asked, policy, case.now)
-        said = content_use.preferences(robots, path, names)
+        if asked:
+            case.site_limits = site_terms.paces(asked, policy, case.now)
+        said = content_use.preferences(robots, readings, names)
         if said:
             case.preferences = tuple(preference for _, preference in said)
-    if refusal is None and site_terms.VISIT_TIME in policy.honour:
+    if refusal is None and asked and site_terms.VISIT_TIME in policy.honour:
         refusal = _by_the_hours(case, site_terms.until_visit_time(asked, case.now))
     if refusal is None and said and case.account.purposes and "content-signals" in policy.honour:
         refusal = _by_the_use(case, said, case.account.purposes)
@@ -93,12 +96,10 @@ def _by_the_rules(case: Case, names: tuple[str, ...], matches: tuple[Match, ...]
     for name, match in zip(names, matches, strict=False):
         case.robots_agent, case.robots_match = name, match
         if not match.allowed:
-            # line 0: too costly to judge, or judged by an engine that does not say where
-            where = f"line {match.line}" if match.line else "no line named"
             what = "the whole site" if case.robots_scope == "site" else "this path"
             return refuse("robots", Kind.ROBOTS,
                           f"The robots.txt of {case.request.host.text} disallows {what} "
-                          f"for {name!r} ({where}).",
+                          f"for {name!r} ({_place(match.line)}).",
                           rule=f"robots:{match.line}", clause=case.policy.robots.clause)
     if len(matches) != len(names):
         raise ValueError("the rules of one who asks were not looked at")
@@ -122,10 +123,15 @@ def _by_the_use(case: Case, said: tuple[content_use.Said, ...], purposes: tuple[
             case.robots_agent, case.robots_match = name, Match(False, each.line)
             return refuse("robots", Kind.ROBOTS,
                           f"The robots.txt of {case.request.host.text} does not want this path "
-                          f"used for {each.purpose} (line {each.line}), which this account "
+                          f"used for {each.purpose} ({_place(each.line)}), which this account "
                           "declared to do.",
                           rule=f"content-use/{each.purpose}", clause=case.policy.robots.clause)
     return None
+
+
+def _place(line: int) -> str:
+    """0: the file was too costly to judge, or the engine does not say where it is written."""
+    return f"line {line}" if line else "no line named"
 
 
 def agents(account: Account, user_agent: str,

@@ -29,14 +29,11 @@ def paces(asked: Sequence[Terms], policy: RobotsPolicy, now: float) -> tuple[Lim
     """The limits that the pace asked for comes to at the Unix time `now`: the longest crawl-delay,
     and the slowest of the request rates whose hours it is. Neither is slower than one request in
     `policy.max_delay`."""
-    for each in asked:
-        if each.crawl_delay or each.request_rates:
-            return tuple(_paces(asked, policy, now))
-    return ()
+    return tuple(_paces(asked, policy, now))
 
 
 def _paces(asked: Sequence[Terms], policy: RobotsPolicy, now: float) -> Iterator[Limit]:
-    delay = max(each.crawl_delay or 0.0 for each in asked)
+    delay = max((each.crawl_delay or 0.0 for each in asked), default=0.0)
     if delay and CRAWL_DELAY in policy.honour:
         yield from _pace(CRAWL_DELAY, 1, delay, policy)
     rates = [rate for each in asked for rate in each.request_rates
