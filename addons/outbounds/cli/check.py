@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..lists.rules_file import parse_rules
-from ..settings import Problem, Settings, SettingsError, load
+from ..proxy.reload import read_settings
+from ..settings import Problem, Settings, SettingsError
 from ..settings.problem import ABSENT, key_path
 from .config_option import config_option
 
@@ -24,7 +24,7 @@ def check(config_dir: Path, as_json: bool) -> None:
     running proxy makes the same check before it takes a change over.
     """
     try:
-        settings = load(config_dir, parse_rules)
+        settings = read_settings(config_dir)
     except SettingsError as error:
         if as_json:
             faults = [fault(problem) for problem in error.problems]
