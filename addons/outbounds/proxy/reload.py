@@ -17,6 +17,7 @@ from ..identity.htpasswd import HtpasswdError
 from ..lists.rules_file import parse_rules
 from ..settings import Settings, SettingsError, fingerprint, load
 from .metrics import Metrics
+from .robots_engine import need_engine
 
 logger = logging.getLogger("outbounds")
 
@@ -24,8 +25,10 @@ EVERY = 0.5  # seconds between two looks at the files
 
 
 def read_settings(config_dir: Path) -> Settings:
-    """Raises SettingsError with every fault."""
-    return load(config_dir, parse_rules)
+    """Raises SettingsError with every fault, of what the files ask for as well."""
+    settings = load(config_dir, parse_rules)
+    need_engine(settings)
+    return settings
 
 
 class Reloader:
