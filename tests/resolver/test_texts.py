@@ -11,7 +11,7 @@ import pytest
 
 from outbounds.resolver import Outcome, Texts, look_up_texts
 from outbounds.settings.service import Dns
-from wire.dns_server import DnsServer, Query, silent
+from wire.dns_server import DnsServer, Query, silent, texts
 from wire.hostile_dns import flood, half, other_id, other_owner, other_question, pointing_at_itself
 
 NAME = "_outbounds.a.test"
@@ -32,18 +32,6 @@ def server(running: DnsServer) -> DnsServer:
 
 async def look_up(server: DnsServer, *servers: str) -> Texts:
     return await look_up_texts(Dns(servers=(*servers, server.address), timeout="1s"), NAME)
-
-
-def texts(*records: str, cnames: tuple[tuple[str, int], ...] = ()) -> Any:
-    """A script that answers with these records, each as a zone file has it."""
-    def script(query: Query) -> list[dns.message.Message]:
-        reply = query.answer(cnames=cnames)
-        reply.authority.clear()
-        owner = f"{cnames[-1][0] if cnames else query.name}."
-        for record in records:
-            reply.answer.append(dns.rrset.from_text(owner, 60, "IN", "TXT", record))
-        return [reply]
-    return script
 
 
 @pytest.mark.parametrize(("records", "found"), [

@@ -76,6 +76,18 @@ def late(seconds: float, addresses: Sequence[str]) -> Script:
     return script
 
 
+def texts(*records: str, cnames: Sequence[tuple[str, int]] = ()) -> Script:
+    """These TXT records, each as a zone file has it, at the end of `cnames`."""
+    def script(query: Query) -> Iterable[Sent]:
+        reply = query.answer(cnames=cnames)
+        reply.authority.clear()
+        owner = f"{cnames[-1][0] if cnames else query.name}."
+        for record in records:
+            reply.answer.append(dns.rrset.from_text(owner, 60, "IN", "TXT", record))
+        return [reply]
+    return script
+
+
 def silent(query: Query) -> Iterable[Sent]:
     return []
 

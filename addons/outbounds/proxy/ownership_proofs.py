@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import __version__
-from ..core.account import Account
+from ..core.account import Account, Standing
 from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
 from ..core.site_claims import Proof, SiteClaim
@@ -35,8 +35,9 @@ class OwnershipProofs:
 
     async def __call__(self, claim: SiteClaim) -> str:
         try:
-            if self._account(claim.account) is None:
-                return "The account no longer exists."
+            account = self._account(claim.account)
+            if account is None or account.standing is Standing.TERMINATED:
+                return "The account no longer exists, or was terminated."
             if claim.proof is Proof.DNS:
                 return await self._by_dns(claim)
             return await self._by_file(claim)
