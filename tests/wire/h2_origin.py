@@ -37,11 +37,13 @@ class Heard:
 
 @dataclass
 class H2Origin:
-    """`leaf` is a PEM file with certificate and key; `robots` None means 404."""
+    """`leaf` is a PEM file with certificate and key; `robots` None means 404; `fields` are more
+    header fields of each answer."""
 
     port: int
     leaf: Path
     robots: str | None = None
+    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
     seen: list[Heard] = field(default_factory=list)
 
     def start(self) -> H2Origin:
@@ -92,7 +94,8 @@ class H2Origin:
             status, text = (404, "") if self.robots is None else (200, self.robots)
         body = text.encode()
         await send({"type": "http.response.start", "status": status, "headers": [
-            (b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]})
+            (b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode()),
+            *self.fields]})
         await send({"type": "http.response.body", "body": body, "more_body": True})
         if scope["path"] == ENDLESS:
             await asyncio.sleep(2.0)

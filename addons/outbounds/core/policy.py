@@ -13,7 +13,7 @@ The order, and why each stands where it does:
 3. protocol     Costs nothing, and what follows may rely on a host, port and method that make sense.
 4. destination  Lists before look-ups: a denied name is not even resolved. Then every address.
 5. robots       May cost a fetch from the target, so only for a target that may be reached at all;
-                yields the crawl-delay that the next step applies.
+                yields the pace that the next step applies.
 6. limits       Last, because they charge: a request refused above costs its account nothing here.
 """
 

@@ -71,8 +71,8 @@ class RobotsPolicy:
     """`enforce` refuses, `observe` only records, `off` does not ask; of `modes` the first that is
     for a request holds instead.
 
-    `max_delay` seconds caps a crawl-delay; `max_wait` is how long one may hold a request before it
-    is refused with 429 instead. `honour` is what is followed beside the rules, of `HONOURED`.
+    `max_delay` seconds caps the pace that a site asks for, from one request to the next; `max_wait`
+    is how long that may hold a request before it is refused with 429 instead. `honour` is what is followed beside the rules, of `HONOURED`.
     """
 
     mode: str = "enforce"
