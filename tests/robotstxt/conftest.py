@@ -9,7 +9,7 @@ from aiohttp import web
 
 from outbounds.robotstxt import Fetcher, RobotsCache
 
-from .site import Clock, Recorded, Resolver, Site
+from .site import Clock, Recorded, Resolver, Site, Wall
 
 AGENT = "OutboundsProxy/1.0 (+https://proxy.example/contact)"
 
@@ -51,8 +51,20 @@ def fetcher(resolver: Resolver, recorder: Recorded) -> Fetcher:
     return Fetcher(resolver, recorder, user_agent=AGENT, deadline=2.0)
 
 
+@pytest.fixture
+def wall() -> Wall:
+    return Wall()
+
+
+@pytest.fixture
+def outcomes() -> list[str]:
+    """What the cache counts."""
+    return []
+
+
 @pytest_asyncio.fixture
-async def cache(fetcher: Fetcher, clock: Clock) -> AsyncIterator[RobotsCache]:
-    remembered = RobotsCache(fetcher, clock=clock)
+async def cache(fetcher: Fetcher, clock: Clock, wall: Wall, outcomes: list[str]
+                ) -> AsyncIterator[RobotsCache]:
+    remembered = RobotsCache(fetcher, clock=clock, wall=wall, count=outcomes.append)
     yield remembered
     await remembered.aclose()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from pathlib import Path
 
 import pytest
 
 from outbounds.core import robots_parse
 from outbounds.core.questions import RobotsAnswer
 from outbounds.core.robots import Robots
-from outbounds.robotstxt import Fetcher, RobotsCache
+from outbounds.robotstxt import Entry, Fetcher, RobotsCache, Snapshots
 
 from .site import Clock, Recorded, Site
 
@@ -33,6 +34,7 @@ async def test_fresh(site: Site, cache: RobotsCache) -> None:
     answer = await ask(cache, site)
     assert (answer.state, answer.retry_after) == ("fresh", None)
     assert answer.digest == hashlib.sha256(RULES.encode()).hexdigest()
+    assert (answer.body, answer.fetched) == (RULES.encode(), 1_790_000_000)
     assert not allows(answer, "/x")
     assert allows(answer, "/y")
     assert cache.peek(site.origin()) is answer
@@ -97,7 +99,7 @@ async def test_the_last_good_copy_stands_in(site: Site, cache: RobotsCache, cloc
     site.say(RULES)
     fresh = await ask(cache, site)
     site.say("user-agent: *\nallow: /\n", 503, Retry_After="100")
-    clock.now += HOUR
+    clock.now += 24 * HOUR
     answer = await ask(cache, site)
     assert (answer.state, answer.retry_after) == ("stale", 100)
     assert answer.digest == fresh.digest
@@ -107,7 +109,7 @@ async def test_the_last_good_copy_stands_in(site: Site, cache: RobotsCache, cloc
     peeked = cache.peek(site.origin())
     assert peeked is not None
     assert (peeked.state, peeked.retry_after) == ("stale", 1)
-    clock.now += 29 * 24 * HOUR
+    clock.now += 28 * 24 * HOUR
     assert (await ask(cache, site)).state == "stale", "section 2.4: beyond 24 h if unreachable"
     clock.now += 24 * HOUR
     assert (await ask(cache, site)).state == "unreachable", "30 days are the end of it"
@@ -119,8 +121,7 @@ async def test_a_copy_is_replaced_by_what_the_site_says_next(
     site.say(RULES)
     await ask(cache, site)
     site.say("", 404)
-    clock.now += HOUR
-    assert (await ask(cache, site)).state == "absent"
+    assert (await cache.refresh(site.origin(), "acme", "c")).state == "absent"
     site.say("", 500)
     clock.now += HOUR
     assert (await ask(cache, site)).state == "unreachable", "that there was no file is no copy"
@@ -206,7 +207,7 @@ async def test_a_fault_in_the_fetcher_refuses(
 ) -> None:
     site.say(RULES)
 
-    def closed(*_: object) -> None:
+    def closed(*_: object, **__: object) -> None:
         raise RuntimeError("a fault")
 
     monkeypatch.setattr(recorder, "closed", closed)
@@ -215,23 +216,83 @@ async def test_a_fault_in_the_fetcher_refuses(
     assert "a fault" in caplog.text
 
 
-# --- memory -------------------------------------------------------------------------------------
+# --- for the operator ---------------------------------------------------------------------------
 
 
-async def test_memory_is_bounded(site: Site, fetcher: Fetcher, clock: Clock) -> None:
-    cache = RobotsCache(fetcher, clock=clock, octets=20_000)
-    for n in range(8):
-        site.say(RULES, host=f"h{n}.test")
-        assert (await ask(cache, site, f"h{n}.test")).state == "fresh"
-    assert 2 <= len(cache) <= 4
-    assert cache.peek(site.origin("h7.test")) is not None
-    assert cache.peek(site.origin("h0.test")) is None
-
-
-async def test_a_file_larger_than_the_cache_is_answered_all_the_same(
-    site: Site, fetcher: Fetcher, clock: Clock
+async def test_an_entry_says_where_it_is_from(
+    site: Site, cache: RobotsCache, clock: Clock
 ) -> None:
-    cache = RobotsCache(fetcher, clock=clock, octets=20_000)
-    site.say(RULES * 100)
+    assert await cache.entry(site.origin()) is None
+    site.say("", 302, Location=f"http://bar.test:{site.port}/r")
+    site.say(RULES, host="bar.test", path="/r", Cache_Control="max-age=600")
+    answer = await ask(cache, site)
+    clock.now += 700
+    assert await cache.entry(site.origin()) == Entry(
+        answer, -100.0, f"http://bar.test:{site.port}/r", 200, len(RULES))
+    assert list(cache.origins()) == [site.origin()]
+
+
+@pytest.mark.parametrize(("status", "kept"), [(404, 404), (500, 0)])
+async def test_an_entry_without_a_file(
+    site: Site, cache: RobotsCache, status: int, kept: int
+) -> None:
+    site.say(RULES, status)
+    answer = await ask(cache, site)
+    entry = await cache.entry(site.origin())
+    assert entry is not None
+    assert (entry.answer, entry.url, entry.status, entry.size) == (answer, "", kept, 0)
+
+
+async def test_refresh_asks_now(site: Site, cache: RobotsCache, outcomes: list[str]) -> None:
+    site.say(RULES)
+    await ask(cache, site)
+    site.say("", 404)
+    assert (await cache.refresh(site.origin(), "acme", "c")).state == "absent"
+    site.say("", 500)
+    assert (await cache.refresh(site.origin(), "acme", "c")).state == "unreachable"
+    assert len(site.arrived) == 3
+    assert outcomes == ["fresh", "absent", "unreachable"]
+
+
+# --- evidence -----------------------------------------------------------------------------------
+
+
+async def test_nothing_decides_before_it_is_kept(
+    site: Site, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    snapshots = Snapshots(tmp_path / "robots", 86_400.0)
+    cache = RobotsCache(fetcher, snapshots=snapshots)
+    site.say(RULES)
+    answer = await ask(cache, site)
+    assert snapshots.read(answer.digest) == answer.body == RULES.encode()
+
+
+async def test_what_cannot_be_kept_decides_nothing(
+    site: Site, fetcher: Fetcher, clock: Clock, tmp_path: Path
+) -> None:
+    folder = tmp_path / "robots"
+    folder.write_text("in the way")
+    outcomes: list[str] = []
+    cache = RobotsCache(fetcher, clock=clock, count=outcomes.append,
+                        snapshots=Snapshots(folder, 86_400.0))
+    site.say(RULES)
+    answer = await ask(cache, site)
+    assert (answer.robots, answer.state, answer.retry_after) == (None, "unreachable", 1.0)
+    assert "cannot be kept as evidence" in answer.detail
+    folder.unlink()
+    clock.now += 1
     assert (await ask(cache, site)).state == "fresh"
-    assert len(cache) == 0
+    assert outcomes == ["refused", "fresh"]
+
+
+async def test_the_record_names_what_was_read(
+    site: Site, cache: RobotsCache, recorder: Recorded
+) -> None:
+    said = [(RULES, 200, {}), ("", 404, {}), ("", 500, {}),
+            ("<html>", 200, {"Content_Type": "text/html"})]
+    for body, status, fields in said:
+        site.say(body, status, **fields)
+        await cache.refresh(site.origin(), "acme", "c")
+    digest = hashlib.sha256(RULES.encode()).hexdigest()
+    assert recorder.read == \
+        [(digest, "fresh"), ("", "absent"), ("", "unreachable"), ("", "unreachable")]

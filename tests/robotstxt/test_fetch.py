@@ -204,15 +204,15 @@ async def test_a_huge_file_is_not_read_to_its_end(
 
     site.on(endless)
     fetched = await fetcher.fetch(site.origin(), "acme", "c")
-    assert len(fetched.body) == 500 * 1024 + 1
+    assert 500 * 1024 - 13 < len(fetched.body) <= 500 * 1024
     await asyncio.sleep(0.05)
     assert sent < 30_000_000
     assert recorder.outcomes == [(200, "complete")]
 
 
 async def test_a_bomb(site: Site, fetcher: Fetcher, recorder: Recorded) -> None:
-    site.say(gzip.compress(b"#" * (64 << 20), 9), Content_Encoding="gzip")
-    assert len((await fetcher.fetch(site.origin(), "acme", "c")).body) == 500 * 1024 + 1
+    site.say(gzip.compress(b"#\n" * (32 << 20), 9), Content_Encoding="gzip")
+    assert len((await fetcher.fetch(site.origin(), "acme", "c")).body) == 500 * 1024
 
 
 async def test_compressed_rules(site: Site, fetcher: Fetcher) -> None:

@@ -128,5 +128,5 @@ async def test_a_landed_flight_gives_its_place_back(site: Site, fetcher: Fetcher
     for host in ("a.test", "b.test", "c.test"):
         site.say(RULES, host=host)
         assert (await ask(cache, site, host)).state == "fresh"
-        await until(lambda: not cache._flights)
-    assert not cache._of_account, "nothing is kept per account that ever asked"
+        await until(lambda: not len(cache._flights))
+    assert not cache._flights._of_account, "nothing is kept per account that ever asked"

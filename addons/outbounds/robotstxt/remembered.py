@@ -21,7 +21,7 @@ from ..core.robots import Robots
 from .contract import Origin
 from .freshness import Known
 
-PARSED_SHARE = 4  # of the memory, one part in so many is for what is parsed
+PARSED_SHARE = 3  # of the memory, one part in so many is for what is parsed
 
 _ENTRY, _FILE, _PARSED = 1400, 400, 4096
 _PER_LINE, _PER_WILDCARD, _PER_OCTET = 400, 80, 4
