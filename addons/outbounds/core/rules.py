@@ -72,7 +72,8 @@ class RobotsPolicy:
     for a request holds instead.
 
     `max_delay` seconds caps the pace that a site asks for, from one request to the next; `max_wait`
-    is how long that may hold a request before it is refused with 429 instead. `honour` is what is followed beside the rules, of `HONOURED`.
+    is how long that may hold a request before it is refused with 429 instead. `honour` is what is
+    followed beside the rules, of `HONOURED`.
     """
 
     mode: str = "enforce"
