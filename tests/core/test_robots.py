@@ -65,6 +65,17 @@ CASES: list[tuple[str, str, str, str, bool]] = [
     ("2.2", "USER-AGENT: FooBot\nALLOW: /x/\nDISALLOW: /\n", "FooBot", "/a/b", False),
     ("2.2", "uSeR-aGeNt: FooBot\nAlLoW: /x/\ndIsAlLoW: /\n", "FooBot", "/x/y", True),
     ("2.2", "uSeR-aGeNt: FooBot\nAlLoW: /x/\ndIsAlLoW: /\n", "FooBot", "/a/b", False),
+    ("2.2", "user-agent\tFooBot\ndisallow\t \t/\n", "FooBot", "/x", False),
+    ("2.2", "user-agent FooBot\ndisallow /a\xa0b\n", "FooBot", "/a\xa0b", False),  # no space
+    ("2.2", "user-agent FooBot\ndisallow /a\x0bb\n", "FooBot", "/a%0Bb", False),
+    ("2.2", foo("disallow / # x"), "FooBot", "/", False),
+    ("2.2", foo("disallow"), "FooBot", "/", True),
+    ("2.2", foo(": /"), "FooBot", "/", True),
+    ("2.2", foo("disallow:: /"), "FooBot", "/x", True),
+    ("2.2", foo("disallow /x:y"), "FooBot", "/x:y", True),  # a colon: the key is "disallow /x"
+    ("2.2", "user agent FooBot\ndisallow: /\n", "FooBot", "/", True),  # three words
+    ("2.2", foo("", "# x", "", "disallow: /"), "FooBot", "/", False),
+    ("2.2", "user-agent: FooBot\n\rdisallow: /\n\r", "FooBot", "/", False),
     *(("2.2", f"{key}: FooBot\ndisallow: /\n", "FooBot", "/", False)
       for key in ("user-agent", "useragent", "user agent", "User-Agents")),
     *(("2.2", foo(f"{key}: /"), "FooBot", "/", False)
@@ -234,9 +245,21 @@ DEVIATIONS = [
      foo(f"disallow: {LONG}/qux"), "FooBot", LONG + "/fux", True),
     ("so no half allow opens more than its line says",
      foo("disallow: /", f"allow: {LONG}/qux"), "FooBot", LONG + "/fux", False),
+    ("so is one with an octet 0 in it", foo("disallow: /x\0y"), "FooBot", "/x", True),
+    ("and its other half is a rule's, too", foo("disallow: /x\0y"), "FooBot", "/x%00y", False),
+    ("/open/../closed is /closed, RFC 3986 section 6.2.2.3; it leaves that to its caller",
+     foo("disallow: /closed"), "FooBot", "/open/../closed", False),
     ("a product token may hold digits: MJ12bot is not MJ",
      "user-agent: MJ12bot\ndisallow: /\n", "MJ", "/", True),
 ]
+
+
+def test_utf_16_is_read() -> None:
+    """google/robotstxt finds no rule in it; section 2.2.2 permits to bridge other encodings."""
+    body = foo("disallow: /ツ")
+    for octets in (body.encode("utf-16"), b"\xfe\xff" + body.encode("utf-16-be")):
+        assert not allowed(octets, "FooBot", "/%E3%83%84")
+        assert allowed(octets, "FooBot", "/x")
 
 
 @pytest.mark.parametrize(("why", "body", "agent", "url", "ours"), DEVIATIONS)

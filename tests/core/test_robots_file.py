@@ -100,6 +100,7 @@ SITES = [  # (rules, line that closes the whole site or 0)
     (["disallow: /", "allow:"], 2), (["disallow: /%"], 0),
     (["disallow: /$"], 0), (["disallow: $"], 0), (["disallow: /?"], 0), (["disallow: "], 0),
     (["disallow: /*/"], 0), (["disallow: */$"], 0), ([], 0),
+    (["disallow: /x", "disallow: *"], 3), (["disallow: *", "disallow: /*"], 3),
     (["disallow: /", "allow: /x"], 0), (["disallow: /", "allow: /$"], 0),
 ]
 
@@ -114,35 +115,6 @@ def test_whole_site_binds_the_agents_own_group() -> None:
     robots = Robots.parse(b"user-agent: *\ndisallow: /\nuser-agent: foo\ndisallow: /x\n")
     assert not robots.whole_site("bar").allowed
     assert robots.whole_site("foo/1.0").allowed
-
-
-DELAYS = [
-    ("10", 10.0), ("0", 0.0), ("1.5", 1.5), (".5", 0.5), ("2.", 2.0), ("10 # s", 10.0),
-    ("nan", None), ("inf", None), ("-1", None), ("1e3", None), ("+1", None), ("1_0", None),
-    ("0x10", None), ("", None), (".", None), ("10s", None), ("1 0", None), ("٣", None),
-    ("9" * 400, None),
-]
-
-
-@pytest.mark.parametrize(("text", "seconds"), DELAYS)
-def test_crawl_delay(text: str, seconds: float | None) -> None:
-    robots = Robots.parse(f"user-agent: *\ncrawl-delay: {text}\ndisallow: /x\n".encode())
-    assert robots.terms("x").crawl_delay == seconds
-
-
-def test_crawl_delay_binds_the_names_above_it() -> None:
-    robots = Robots.parse(b"crawl-delay: 99\nuser-agent: slurp\ncrawl-delay: 10\nuser-agent: *\n"
-                          b"disallow: /x\nuser-agent: slurp\ncrawl-delay: 7\nuser-agent: foo\n")
-    assert robots.terms("slurp").crawl_delay == 10.0  # groups merge: the longest that was asked for
-    assert robots.terms("other").crawl_delay is None
-    assert robots.terms("foo").crawl_delay is None
-    assert not robots.allowed("/x", "slurp").allowed  # to the RFC it is no rule and parts nothing
-
-
-@pytest.mark.parametrize("order", [("3", "10"), ("10", "3")])
-def test_of_two_crawl_delays_the_longer_counts(order: tuple[str, str]) -> None:
-    lines = "".join(f"crawl-delay: {text}\n" for text in order)
-    assert Robots.parse(f"user-agent: *\n{lines}".encode()).terms("x").crawl_delay == 10.0
 
 
 def test_named_counts_groups() -> None:

@@ -171,7 +171,7 @@ class Robots:
         if group is None:
             if len(self._groups) >= _GROUPS_REMEMBERED:
                 self._groups.clear()
-            group = self._groups[id(bound)] = Group(_rules(bound, late))
+            group = self._groups[id(bound)] = Group(_rules(bound, late), pause=late)
         return group
 
 

@@ -28,7 +28,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import batched
-from operator import attrgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from .robots_spelling import is_spelt, spell, spell_query
@@ -44,7 +44,9 @@ _STEPS_OF_RULE = 400
 _SHORT_PATH = 2_500
 _LONG_NEEDLE = 100
 
-_BLOCK = 32  # wildcard rules between two looks at the clock
+# wildcard rules between two looks at the clock; the costliest takes under a millisecond
+_BLOCK = 4
+_PAUSE = 256  # and those that are only put in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ _NONE = Rule(-1, 1)
 _TOO_COSTLY = Rule(sys.maxsize, 0)
 
 type _Found = tuple[int, int]  # rank and mark
-type _Wildcard = tuple[int, int, str, tuple[str, ...], str | None, bool, int]
+type _Pattern = tuple[str, tuple[str, ...], str | None, int]  # as in Rule, with `longest`
+type _Wildcard = tuple[int, int, _Pattern]  # with rank and mark
 
 
 def _match(mark: int) -> Match:
@@ -135,38 +138,35 @@ class Group:
     __slots__ = ("_blocks", "_bound", "_exact", "_fixed", "_long", "_prefixes", "_short", "_sizes",
                  "whole_site")
 
-    def __init__(self, rules: Iterable[Rule], bound: int = BOUND) -> None:
-        """`rules` in the order of their lines. `bound` in steps (`steps`)."""
+    def __init__(self, rules: Iterable[Rule], bound: int = BOUND,
+                 pause: Callable[[], object] | None = None) -> None:
+        """`rules` in the order of their lines. `bound` in steps (`steps`). `pause` is called now
+        and then, for a thread that has to let others go on."""
         self._bound = bound
         self._prefixes: dict[str, int] = {}  # marks
         self._exact: dict[str, int] = {}
-        wildcards: dict[tuple[str, tuple[str, ...], str | None], Rule] = {}
+        wildcards: dict[int, dict[_Pattern, int]] = {}  # marks, by the octets of their patterns
         allowing, site = False, _NONE
+        # so that for nearly all files and paths one multiplication shows that they are cheap
+        self._fixed = self._short = self._long = 0
         for rule in rules:
-            # of equal patterns the allow counts, and then the line that came first
-            if rule.wild:
-                pattern = (rule.prefix, rule.middle, rule.tail)
-                if rule.rank > wildcards.get(pattern, _NONE).rank:
-                    wildcards[pattern] = rule
+            rank, mark, prefix, middle, tail, wild, longest = rule
+            if wild:
+                new = _enter(wildcards.setdefault(rank // 2, {}), (prefix, middle, tail, longest),
+                             mark)
+                if new:
+                    self._fixed += _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(middle)
+                    self._short += 8 if longest < 8 else min(longest, _SHORT_PATH)
+                    self._long += 8 if longest < 8 else min(longest, _LONG_NEEDLE)
             else:
-                literals = self._prefixes if rule.tail is None else self._exact
-                known = literals.get(rule.prefix)
-                if known is None or rule.mark % 2 > known % 2:
-                    literals[rule.prefix] = rule.mark
-            if rule.mark % 2:
+                _enter(self._prefixes if tail is None else self._exact, prefix, mark)
+            if mark % 2:
                 allowing = True
-            elif rule.rank > site.rank and rule.longest <= 1 and rule.everywhere:
+            elif rank > site.rank and longest <= 1 and rule.everywhere:
                 site = rule
         self.whole_site = _match(_NONE.mark if allowing else site.mark)
         self._sizes = tuple(sorted({len(prefix) for prefix in self._prefixes}, reverse=True))
-        self._blocks = tuple(batched(_highest_first(wildcards.values()), _BLOCK))
-        # so that for nearly all files and paths one multiplication shows that they are cheap
-        self._fixed = self._short = self._long = 0
-        for rule in wildcards.values():
-            longest = rule.longest
-            self._fixed += _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(rule.middle)
-            self._short += 8 if longest < 8 else min(longest, _SHORT_PATH)
-            self._long += 8 if longest < 8 else min(longest, _LONG_NEEDLE)
+        self._blocks = tuple(batched(_highest_first(wildcards, pause), _BLOCK))
 
     def judge(self, target: str, late: Callable[[], bool] | None = None) -> Match:
         """The verdict on a path and query in the one spelling (`origin_form`). `late`: is the
@@ -194,7 +194,7 @@ class Group:
         most = size if size < _SHORT_PATH else _LONG_NEEDLE
         return sum(
             _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(middle) + size * max(8, min(longest, most))
-            for block in self._blocks for _, _, prefix, middle, _, _, longest in block
+            for block in self._blocks for _, _, (prefix, middle, _, longest) in block
             if target.startswith(prefix))
 
     def cost(self, size: int) -> int:
@@ -211,7 +211,7 @@ class Group:
         for block in self._blocks:
             if late is not None and late():
                 return _TOO_COSTLY.rank, _TOO_COSTLY.mark
-            for rank, mark, prefix, middle, tail, _, _ in block:
+            for rank, mark, (prefix, middle, tail, _) in block:
                 if rank <= floor:
                     return best
                 if not target.startswith(prefix):
@@ -239,13 +239,25 @@ class Group:
         return _NONE.rank, _NONE.mark
 
 
-def _highest_first(rules: Iterable[Rule]) -> Iterator[_Wildcard]:
-    """By rank, and of equal rank by line. Sorting all that a hostile file can hold by both would
-    keep the interpreter lock for too long; there are a thousand ranks at most, and the lines of
+def _enter[P](into: dict[P, int], pattern: P, mark: int) -> bool:
+    """Of equal patterns the allow counts, and then the line that came first. Whether it is new."""
+    known = into.get(pattern)
+    if known is None or mark % 2 > known % 2:
+        into[pattern] = mark
+    return known is None
+
+
+def _highest_first(wildcards: dict[int, dict[_Pattern, int]],
+                   pause: Callable[[], object] | None) -> Iterator[_Wildcard]:
+    """By rank, and of equal rank by line. Sorting all that a hostile file can hold at once would
+    keep the interpreter lock for too long; there are a thousand sizes at most, and the lines of
     each are nearly in order."""
-    by_rank: dict[int, list[Rule]] = {}
-    for rule in rules:
-        by_rank.setdefault(rule.rank, []).append(rule)
-    for rank in sorted(by_rank, reverse=True):
-        for rule in sorted(by_rank[rank], key=attrgetter("mark")):
-            yield (*rule,)
+    for size in sorted(wildcards, reverse=True):
+        for allow in (1, 0):
+            of_rank = [(mark, pattern) for pattern, mark in wildcards[size].items()
+                       if mark % 2 == allow]
+            of_rank.sort(key=itemgetter(0))
+            for place, (mark, pattern) in enumerate(of_rank):
+                if pause is not None and not place % _PAUSE:
+                    pause()
+                yield 2 * size + allow, mark, pattern
