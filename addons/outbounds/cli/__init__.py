@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": ("explain", "Say what would happen to a request, control by control."),
     "limits": ("limits", "Show and reset what limits have counted; close a target at once."),
     "lists": ("lists", "Build, inspect and ask the lists of denied destinations."),
+    "robots": ("robots", "Show what a site's robots.txt says, and why it allows or refuses."),
     "sites": ("sites", "Exempt an account from the robots.txt of sites that it proves to own."),
     "accounts": ("accounts", "Add, list, suspend and resume accounts."),
     "evidence": ("evidence", "Read the evidence log."),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,26 +22,13 @@ from ..core.account import Account
 from ..core.case import Case
 from ..core.destination import parse_host
 from ..core.policy import CONTROLS
-from ..core.request import Credentials, Request, Source, Way
-from ..evidence.client import EvidenceClient, EvidenceUnavailable
-from ..evidence.privacy import load_key
-from ..evidence.record import Encoder
+from ..core.request import Request, Source, Way
 from ..identity.accounts_file import AccountsFileError
 from ..identity.htpasswd import HtpasswdError
-from ..lists.closed_file import ClosedFileError
-from ..lists.compiled import BadGeneration
-from ..lists.in_force import with_closed, with_lists_in_force
-from ..proxy.gate import Gate
-from ..proxy.metrics import Metrics
-from ..proxy.own_addresses import own_addresses
-from ..proxy.recorder import Recorder
-from ..proxy.reload import read_settings
-from ..proxy.robots_access import RobotsAccess, robots_cache
-from ..resolver import Resolver
-from ..settings import Settings, SettingsError
-from ..stores.memory import MemoryStore
+from ..settings import Settings
 from .config_option import config_option
 from .named_account import named_account
+from .own_gate import NOT_IN_FORCE, in_force, own_gate
 from .printing import show
 
 
@@ -61,11 +47,10 @@ def explain(url: str, name: str, user_agent: str, method: str, config_dir: Path,
     the request inside. Without inspection nothing inside can be judged.
     """
     try:
-        settings = with_closed(with_lists_in_force(read_settings(config_dir)))
+        settings = in_force(config_dir)
         account = named_account(settings.identity, name)
         requests = list(_requests(url, account, user_agent, method.upper()))
-    except (SettingsError, AccountsFileError, HtpasswdError, BadGeneration,
-            ClosedFileError) as error:
+    except (AccountsFileError, HtpasswdError, *NOT_IN_FORCE) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
     except ValueError as error:
@@ -97,50 +82,14 @@ def _requests(url: str, account: Account, user_agent: str, method: str) -> Itera
         yield Request(Way.INSPECTED, method, "https", host, port, path, source, user_agent)
 
 
-class _Known:
-    """Stands where the proxy has its Identifier: the account was named by the operator."""
-
-    def __init__(self, account: Account) -> None:
-        self._account = account
-
-    def current(self, account: Account) -> Account | None:
-        return self._account
-
-    def refresh(self) -> None:
-        """Nothing to look up again: the account was read a moment ago."""
-
-    def identify_now(self, credentials: Credentials | None, source_ip: str) -> Account:
-        return self._account
-
-    async def identify(self, credentials: Credentials | None, source_ip: str) -> Account:
-        return self._account
-
-
 async def _judge(settings: Settings, account: Account, requests: list[Request]) -> list[Case]:
-    settings = settings.with_own(own_addresses())
-    session, metrics = secrets.token_hex(8), Metrics()
-    resolver = Resolver(settings.service.dns)
-    evidence = EvidenceClient(settings.evidence.socket, session)
-    evidence.start()
-    try:
-        await evidence.wait_available(1.0)
-    except EvidenceUnavailable:
-        pass  # then the robots control says that the fetch could not be put on record
-    recorder = Recorder(evidence, Encoder(session, load_key(settings.service.data)), metrics)
-    access = RobotsAccess(resolver, recorder, lambda: gate)
-    cache = robots_cache(settings, access)
-    gate = Gate(settings.policy, _Known(account), resolver, cache, MemoryStore(), metrics)
     cases = []
-    for request in requests:
-        case = await gate.judge(request, account)
-        cases.append(case)
-        if not case.verdict.allowed:
-            break
-    await cache.aclose()
-    await gate.engine.aclose()
-    # without a collector nothing will be acknowledged however long one waits
-    await evidence.close(5.0 if evidence.available else 0.0)
-    resolver.close()
+    async with own_gate(settings, account) as gate:
+        for request in requests:
+            case = await gate.judge(request, account)
+            cases.append(case)
+            if not case.verdict.allowed:
+                break
     return cases
 
 

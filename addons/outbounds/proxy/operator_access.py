@@ -1,5 +1,5 @@
 """By what an operator reaches into a running proxy: the targets that are closed, the sites that
-accounts own, and the questions of `outbounds limits` and `outbounds sites`; put together for one
+accounts own, and the questions of `outbounds limits`, `sites` and `robots`; put together for one
 worker."""
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from .control_socket import ControlError, ControlSocket, control_path
 from .limits_desk import LimitsDesk
 from .ownership import Ownership
 from .prerequisites import StartError
+from .robots_desk import RobotsDesk
 from .runtime import Runtime
 from .target_closing import TargetClosing
 
@@ -32,7 +33,8 @@ class OperatorAccess:
                           waiting_of=waiting_of, worker=worker)
         self._ownership = Ownership(runtime, worker, egress)
         self._socket = ControlSocket(control_path(data, worker),
-                                     {**desk.handlers(), **self._ownership.handlers()},
+                                     {**desk.handlers(), **self._ownership.handlers(),
+                                      **RobotsDesk(lambda: runtime.gate, worker).handlers()},
                                      runtime.fault)
         self._watch: asyncio.Task[None] | None = None
         runtime.gate.look_at_closed = self._keeper.look
