@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .account import Account
@@ -46,10 +47,10 @@ class RobotsOf:
 class RobotsAnswer:
     """A site's rules. `robots` is None where none can be had and the request must be refused.
 
-    `state`: "fresh", "stale" (the last good copy, its refresh failed), "absent" (4xx: no rules,
-    RFC 9309 section 2.3.1.3) or "unreachable" (section 2.3.1.4). `body` is the file as far as it
-    is read, `digest` its hex SHA-256; `fetched` the Unix time at which the site last said so, 0
-    if it never did; `retry_after` seconds until the next attempt to fetch.
+    `state`: "fresh", "stale" (the last good copy: its refresh failed, or is under way), "absent"
+    (4xx: no rules, RFC 9309 section 2.3.1.3) or "unreachable" (section 2.3.1.4). `body` is the file
+    as far as it is read, `digest` its hex SHA-256; `fetched` the Unix time at which the site last
+    said so, 0 if it never did; `retry_after` seconds until the next attempt to fetch.
     """
 
     robots: Robots | None
@@ -76,14 +77,14 @@ class JudgeRobots:
     whole_site: bool = False
 
 
-def judged(question: JudgeRobots) -> tuple[Match, ...]:
-    """The answer, by our own matcher, here and now."""
+def judged(question: JudgeRobots, late: Callable[[], bool] | None = None) -> tuple[Match, ...]:
+    """The answer, by our own matcher, here and now; `late` as for `Robots.allowed`."""
     robots = question.answer.robots
     assert robots is not None
     found: list[Match] = []
     for agent in question.agents:
         found.append(robots.whole_site(agent) if question.whole_site
-                     else robots.allowed(question.path, agent))
+                     else robots.allowed(question.path, agent, late))
         if not found[-1].allowed:
             break
     return tuple(found)
