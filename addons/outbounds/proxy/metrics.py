@@ -78,6 +78,10 @@ class Metrics:
             "outbounds_dns_lookups", "Answers about names, by outcome; cached took no look-up.",
             ("outcome",), registry=registry)
         self._dns = {outcome: self.dns_lookups.labels(outcome) for outcome in Outcome}
+        self.engine_failures = Counter(
+            "outbounds_robots_engine_failures",
+            "Judgements that reppy, as the engine of robots.txt, did not make, by why.",
+            ("why",), registry=registry)
         self.store_up = Gauge(
             "outbounds_limit_store_up",
             "1 while the server that keeps the limits answers, 0 while each limit's when_away "
@@ -173,6 +177,9 @@ class Metrics:
 
     def count_dns(self, outcome: Outcome) -> None:
         self._dns[outcome].inc()
+
+    def count_engine(self, why: str) -> None:
+        self.engine_failures.labels(why).inc()
 
     def set_policy(self, version: str) -> None:
         self.policy_info.clear()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 
 from ..robotstxt.engine import BuiltInEngine, Engine
-from ..robotstxt.reppy_engine import ReppyEngine
+from ..robotstxt.reppy_engine import DEADLINE, ReppyEngine
 from ..robotstxt.reppy_process import unusable
 from ..settings import Problem, Settings, SettingsError
 
@@ -20,6 +21,26 @@ def make_engine(settings: Settings, count: Callable[[str], None] = lambda event:
     if settings.robots.engine == "reppy":
         return ReppyEngine(count=count)
     return BuiltInEngine()
+
+
+def engine_after(engine: Engine, old: Settings, new: Settings, count: Callable[[str], None]
+                 ) -> Engine:
+    """The engine from now on, where `engine` is that of `old`. If it is another one, `engine` is
+    closed when whoever waits for it has been answered."""
+    if new.robots.engine == old.robots.engine:
+        return engine
+    task = asyncio.get_running_loop().create_task(_retire(engine))
+    _retiring.add(task)  # the loop itself keeps no task alive
+    task.add_done_callback(_retiring.discard)
+    return make_engine(new, count)
+
+
+_retiring: set[asyncio.Task[None]] = set()
+
+
+async def _retire(engine: Engine) -> None:
+    await asyncio.sleep(2 * DEADLINE)
+    await engine.aclose()
 
 
 def need_engine(settings: Settings) -> None:

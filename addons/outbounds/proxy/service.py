@@ -54,6 +54,7 @@ from .recorder import Recorder
 from .reload import Reloader
 from .replies import Replies
 from .robots_access import RobotsAccess, needs_new_cache, robots_cache
+from .robots_engine import engine_after, make_engine
 from .route_fields import RouteFields
 from .runtime import Runtime
 from .sever import sever
@@ -130,6 +131,7 @@ class Service:
         robots = robots_cache(settings, self._access, egress(ctx.options))
         store = open_store(settings.service, self.link, metrics)
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics,
+                    engine=make_engine(settings, metrics.count_engine),
                     shared=not isinstance(store, MemoryStore))
         self.runtime = Runtime(
             settings, gate, recorder, self.replies, RouteFields(settings.forged_headers),
@@ -255,6 +257,7 @@ class Service:
                                                           htpasswd_of(settings.identity)))
         if needs_new_cache(old, settings):
             gate.robots = robots_cache(settings, self._access, egress(ctx.options))
+        gate.engine = engine_after(gate.engine, old, settings, self.metrics.count_engine)
         self.resolver.configure(settings.service.dns)
         self.slow_clients.configure(settings.service.clients, settings.service.targets)
         self._install(settings)
