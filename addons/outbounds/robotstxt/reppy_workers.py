@@ -127,11 +127,10 @@ class ReppyWorkers:
                     self._free.remove(process)
             self.restarts += 1
             failures = 1 if process.answered else failures + 1
-            pause = min(FIRST_PAUSE * 2.0 ** (failures - 2), MAX_PAUSE) if failures > 1 else 0.0
             if failures in (1, 2):  # what goes on in the same way is not said again
                 log.error("A process of reppy is replaced: %s.", why)
-            if pause:
-                await self._pause(pause)
+            if failures > 1:
+                await self._pause(pause_after(failures))
 
     async def _pause(self, seconds: float) -> None:
         self._paused += 1
@@ -141,3 +140,8 @@ class ReppyWorkers:
             await asyncio.sleep(seconds)
         finally:
             self._paused -= 1
+
+
+def pause_after(failures: int) -> float:
+    """Seconds until the next start, after `failures` in a row."""
+    return min(FIRST_PAUSE * 2.0 ** min(failures - 2, 10), MAX_PAUSE) if failures > 1 else 0.0
