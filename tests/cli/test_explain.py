@@ -104,7 +104,8 @@ def test_an_allowed_request_control_by_control(config: Path, proxy: Proxy,
     assert "(bob), plan default, not inspected" in because["identity"]
     assert because["protocol"] == f"GET, port {origin.port}"
     assert because["destination"] == "127.0.0.1"
-    assert because["robots"] == "fresh, this path: no rule applies"
+    assert re.fullmatch(r"fresh, this path: no rule applies; FooBot/1 is bound as \*; \d+ s old",
+                        because["robots"])
     assert "account-requests" in because["limits"] and "target-requests" in because["limits"]
     assert lines[-1] == "allow."
 

@@ -26,6 +26,7 @@ from ..core.request import Request, Source, Way
 from ..identity.accounts_file import AccountsFileError
 from ..identity.htpasswd import HtpasswdError
 from ..settings import Settings
+from . import robots_case
 from .config_option import config_option
 from .named_account import named_account
 from .own_gate import NOT_IN_FORCE, in_force, own_gate
@@ -95,7 +96,7 @@ async def _judge(settings: Settings, account: Account, requests: list[Request]) 
 
 def _found(control: str, case: Case) -> str:
     """What a control that had no objection went by."""
-    account, policy = case.account, case.policy
+    account = case.account
     assert account is not None
     if control == "identity":
         inspected = "inspected" if account.inspect else "not inspected"
@@ -107,13 +108,7 @@ def _found(control: str, case: Case) -> str:
     if control == "destination":
         return ", ".join(map(str, case.addresses))
     if control == "robots":
-        if case.robots is None:
-            return "not asked" if policy.robots.mode != "off" else "off"
-        line = f"line {case.robots_match.line}" if case.robots_match and case.robots_match.line \
-            else "no rule applies"
-        what = "whole-site rule only" if case.robots_scope == "site" else "this path"
-        observed = f"; would be refused: {case.observed}" if case.observed else ""
-        return f"{case.robots.state}, {what}: {line}{observed}"
+        return robots_case.went_by(case)
     return ", ".join(charge.limit.id for charge in case.charges) or "none apply"
 
 
@@ -138,7 +133,8 @@ def _table(case: Case) -> Table:
         else:
             rule = f" [rule {verdict.rule}" + (f", clause {verdict.clause}]" if verdict.clause
                                                else "]")
-            table.add_row(control, "refuse", Text(verdict.detail + rule))
+            more = robots_case.objected(case) if control == "robots" else ""
+            table.add_row(control, "refuse", Text(verdict.detail + more + rule))
     return table
 
 
@@ -170,4 +166,5 @@ def _as_json(case: Case) -> dict[str, Any]:
         "clause": verdict.clause, "status": verdict.kind.status if verdict.kind else None,
         "retry_after": verdict.retry_after, "wait": verdict.wait, "exceptions": list(case.lifted),
         "controls": steps,
+        "robots": robots_case.robots_of(case) if "robots" in done else None,
     }

@@ -25,6 +25,7 @@ from ..proxy.own_addresses import own_addresses
 from ..proxy.recorder import Recorder
 from ..proxy.reload import read_settings
 from ..proxy.robots_access import RobotsAccess, robots_cache
+from ..proxy.robots_engine import make_engine
 from ..resolver import Resolver
 from ..robotstxt.ownership_file import SitesFileError, read_sites, sites_path
 from ..settings import Settings, SettingsError
@@ -76,7 +77,8 @@ async def own_gate(settings: Settings, account: Account) -> AsyncIterator[Gate]:
         pass  # then the robots control says that the fetch could not be put on record
     recorder = Recorder(evidence, Encoder(session, load_key(settings.service.data)), metrics)
     cache = robots_cache(settings, RobotsAccess(resolver, recorder, lambda: gate))
-    gate = Gate(settings.policy, _Known(account), resolver, cache, MemoryStore(), metrics)
+    gate = Gate(settings.policy, _Known(account), resolver, cache, MemoryStore(), metrics,
+                engine=make_engine(settings))
     try:
         yield gate
     finally:

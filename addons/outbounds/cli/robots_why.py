@@ -87,6 +87,8 @@ def _matched(body: bytes, answer: Mapping[str, Any], target: Target,
     that was decided by."""
     name = answer["agent"] or agent
     token = answer["names"].get(name) or Robots.parse(body).token(name)
+    if target.path.partition("?")[0] == "/robots.txt":
+        return token, []  # always allowed, whatever matches: RFC 9309 section 2.2.2
     line = (answer["match"] or {}).get("line", 0)
     readings = [competing(body, token, path) for path in (target.path, *others(target.path))]
     return token, next((rules for rules in readings if rules and rules[0].line == line),
