@@ -232,7 +232,8 @@ def test_an_accounts_file_that_is_none_does_not_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("option", "said"), [
-    ("no_such_option=1", "unknown option no_such_option"), ("nonsense", "--set")])
+    ("no_such_option=1", "unknown option no_such_option"), ("nonsense", "--set"),
+    ("connect_addr=nonsense", "Invalid value for connect_addr")])
 def test_an_option_that_does_not_exist_does_not_start(tmp_path: Path, option: str,
                                                       said: str) -> None:
     code, log = failing(fresh(tmp_path), "--set", option)

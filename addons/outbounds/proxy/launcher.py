@@ -62,6 +62,12 @@ async def run(service: Service, listeners: Sequence[Listen], *,
     with one_maker(folder):
         # last: this is what configures the addons
         opts.update(mode=[_mode(each) for each in listeners], confdir=str(folder))
+        try:
+            # again: what an addon defines was set before that addon could hear of it (connect_addr)
+            opts.set(*set_options)
+        except exceptions.OptionsError as error:
+            print(f"outbounds serve: --set: {error}", file=sys.stderr)
+            return 2
     await serving.run()
     if link is not None:
         await link.aclose()

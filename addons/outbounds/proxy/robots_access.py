@@ -7,6 +7,8 @@ counts against what the target can take, and its record is safe on disk before i
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
@@ -30,6 +32,11 @@ OPERATOR = "operator:"
 """Begins what stands for an account where an operator has a file fetched; their name follows. Such
 a fetch may go where a customer without exceptions of their own may, and is put on record as the
 operator's. No account's id has a colon in it."""
+
+
+logger = logging.getLogger("outbounds")
+
+PRUNE_EVERY = 86_400.0  # seconds
 
 
 def _nothing(_: str) -> None:
@@ -58,6 +65,19 @@ def needs_new_cache(old: Settings, new: Settings) -> bool:
         old.robots.snapshots != new.robots.snapshots,
         old.service.contact != new.service.contact,
     ))
+
+
+async def prune_daily(cache: Callable[[], RobotsCache]) -> None:
+    """Remove the snapshots of what is seen no more, now and then once a day. Runs until it is
+    cancelled; one process of several is enough."""
+    while True:
+        snapshots = cache().snapshots
+        try:
+            if snapshots is not None:
+                await asyncio.to_thread(snapshots.prune, time.time())
+        except OSError as error:
+            logger.warning("Old robots.txt files cannot be removed: %s", error)
+        await asyncio.sleep(PRUNE_EVERY)
 
 
 class RobotsAccess:

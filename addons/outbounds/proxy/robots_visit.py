@@ -1,9 +1,9 @@
 """What a fetch of a robots.txt counts for at its target: as much as a customer's request would.
 
-Only limits that protect targets are charged, those of the plan of the account that it is made for:
-whose fault it is that a site's file is asked for again, no account's own limits can say. What the
-protection of targets in distress asks is asked of the fetch, too, and how the target answers it
-is told: the robots.txt of a host is often the first thing that a host in distress fails to serve.
+Only limits that protect targets are charged, which hold for every plan: a customer is not to pay
+for a file that is fetched for all. What the protection of targets in distress asks is asked of the
+fetch, too, and how the target answers it is told: the robots.txt of a host is often the first
+thing that a host in distress fails to serve.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""How requests in the proxy's own name leave, and whom they believe that a site is what it says: the
-same for robots.txt as for traffic."""
+"""How requests in the proxy's own name leave, and whom they believe that a site is what it says:
+the same for robots.txt as for traffic."""
 
 from __future__ import annotations
 

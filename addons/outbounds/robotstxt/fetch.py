@@ -7,7 +7,7 @@ redirect, chose. So on every hop, in this order:
    (aiohttp does not ask its resolver about those);
 2. there is a place among the few requests that go to one site at a time, and the limits of the
    target let it through, after a wait if need be: a robots.txt is fetched at no site's cost that
-   the customer's own request would not be;
+   the customer's own request would not be; after which it is vetted once more;
 3. the record of the hop is safe: before that, not even a connection is opened;
 4. the connection goes to one of the addresses vetted in step 1 and nowhere else, from the address
    that customers' requests leave by: each hop has a session of its own that knows these only, so
@@ -142,7 +142,13 @@ class Fetcher:
         addresses = await self._vetted(url, account_id)
         async with self._places.place(site_of(parse_host(url.raw_host or ""))):
             visit = await self._admitted(url, account_id, client, addresses)
-            record = await self._opened(url, account_id, client, addresses, visit)
+            try:
+                # again: it may have been closed while this waited
+                addresses = await self._vetted(url, account_id)
+                record = await self._opened(url, account_id, client, addresses)
+            except BaseException:
+                visit.unsent()
+                raise
             heard, loop = _Heard(), asyncio.get_running_loop()
             heard.asked = started = loop.time()
             try:
@@ -172,15 +178,12 @@ class Fetcher:
             raise NotAsked(f"{url.host} was not asked for its robots.txt: the limits of this "
                            "target cannot be had.") from error
 
-    async def _opened(self, url: URL, account_id: str, client: str, addresses: Sequence[str],
-                      visit: Visit) -> str:
+    async def _opened(self, url: URL, account_id: str, client: str, addresses: Sequence[str]
+                      ) -> str:
         try:
             return await self._recorder.opened(
                 url=str(url), account_id=account_id, client=client, addresses=addresses)
-        except BaseException as error:
-            visit.unsent()
-            if not isinstance(error, Exception):
-                raise
+        except Exception as error:
             raise NotAsked(f"{url.host} was not asked for its robots.txt: the request cannot be "
                            "recorded.") from error
 
