@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
 
 STAND_BACK_EVERY = 0.001  # seconds
 _BREATH = 0.000_01  # a sleep of no time at all would win the lock back before anyone else woke up
@@ -46,32 +47,27 @@ class Budget:
 class Aside:
     def __init__(self, *, queue: int, deadline: float) -> None:
         """`queue` bounds what is under way and waits, `deadline` the seconds from being asked."""
-        self._queue = queue
+        self._places = BoundedSemaphore(queue)
         self._deadline = deadline
-        self._under_way = 0
         self._thread = ThreadPoolExecutor(1, "robots")
 
     async def run[T](self, work: Callable[[Budget], T], seconds: float) -> T:
         """What `work` returns, which is to give up when the `seconds` of its budget are over.
-        Raises TooBusy, TooLate, and what `work` raises."""
-        if self._under_way >= self._queue:
-            raise TooBusy(f"{self._under_way} pieces of robots.txt work are waiting already")
-        self._under_way += 1
-        done = asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: work(Budget(seconds)))
-        # counted until the thread is done with it, whoever has stopped waiting
-        done.add_done_callback(self._landed)
+        Raises TooBusy, TooLate, RuntimeError after `close`, and what `work` raises."""
+        if not self._places.acquire(blocking=False):
+            raise TooBusy("as much robots.txt work as may be is waiting already")
         try:
-            return await asyncio.wait_for(asyncio.shield(done), self._deadline)
+            done = self._thread.submit(lambda: work(Budget(seconds)))
+        except BaseException:
+            self._places.release()
+            raise
+        # by the thread, not by who waits: work that was given up still keeps it busy
+        done.add_done_callback(lambda _: self._places.release())
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(done), self._deadline)
         except TimeoutError:
-            done.cancel()
             raise TooLate(f"robots.txt work was not done within {self._deadline:g} s") from None
 
     def close(self) -> None:
         """What has not begun is cancelled; what has is bounded by its budget."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _landed[T](self, done: asyncio.Future[T]) -> None:
-        self._under_way -= 1
-        if not done.cancelled():
-            done.exception()  # a caller that went away leaves nobody to look at it
