@@ -15,6 +15,7 @@ from outbounds.core.site_claims import (
     Proof,
     SiteClaim,
     State,
+    in_force,
     parse_site,
 )
 
@@ -129,8 +130,7 @@ PROVED = replace(CLAIM, since=NOW - 50, found=NOW, looked=NOW)
 ])
 def test_how_a_claim_stands(claim: SiteClaim, now: float, state: State) -> None:
     assert claim.state(now, LAPSE) is state
-    site = claim.site(LAPSE)
-    decided = OwnedSites([site] if site else []).find("acme", parse_host("example.com"), now)
+    decided = in_force([claim], LAPSE).find("acme", parse_host("example.com"), now)
     assert (decided is not None) == state.in_force
 
 

@@ -58,60 +58,61 @@ def follower(tmp_path: Path) -> Follower:
     return made
 
 
-def test_every_change_is_told_once(follower: Follower) -> None:
+async def test_every_change_is_told_once(follower: Follower) -> None:
     keeper, path = follower.keeper, follower.path
 
-    def look() -> list[tuple[str, State | None, State | None]]:
+    async def look() -> list[tuple[str, State | None, State | None]]:
         follower.told.clear()
-        keeper.look()
-        keeper.look()
+        await keeper.look()
+        await keeper.look()
         return follower.told.copy()
 
-    assert look() == [] and not follower.owns()
+    assert await look() == [] and not follower.owns()
     add_claim(path, CLAIM)
-    assert look() == [("example.com", None, State.PENDING)] and not follower.owns()
+    assert await look() == [("example.com", None, State.PENDING)] and not follower.owns()
     missed = CLAIM.after_look("no", NOW, 100.0)
     write_looks(path, [missed])
-    assert look() == []
+    assert await look() == []
     write_looks(path, [PROVED])
-    assert look() == [("example.com", State.PENDING, State.PROVED)] and follower.owns()
+    assert await look() == [("example.com", State.PENDING, State.PROVED)] and follower.owns()
     write_looks(path, [PROVED.after_look("gone", NOW + 1, 100.0)])
-    assert look() == [("example.com", State.PROVED, State.FAILING)] and follower.owns()
+    assert await look() == [("example.com", State.PROVED, State.FAILING)] and follower.owns()
     assert follower.reports[-1] == ({State.FAILING: 1}, False)
     # of another token: another claim
     remove_claim(path, "acme", "example.com")
     add_claim(path, replace(CLAIM, token=new_token()))
-    assert look() == [("example.com", State.FAILING, None), ("example.com", None, State.PENDING)]
+    assert await look() == [("example.com", State.FAILING, None),
+                            ("example.com", None, State.PENDING)]
     assert not follower.owns()
     path.unlink()
-    assert look() == [("example.com", State.PENDING, None)]
+    assert await look() == [("example.com", State.PENDING, None)]
     assert keeper.claims == ()
 
 
-def test_a_lapse_is_told_without_a_change_of_the_file(follower: Follower) -> None:
+async def test_a_lapse_is_told_without_a_change_of_the_file(follower: Follower) -> None:
     add_claim(follower.path, PROVED)
-    follower.keeper.look()
+    await follower.keeper.look()
     follower.told.clear()
     follower.now += 99.9
-    follower.keeper.look()
+    await follower.keeper.look()
     assert follower.told == [] and follower.owns()
     follower.now += 0.1
     assert not follower.owns()  # before anybody looks
-    follower.keeper.look()
-    follower.keeper.look()
+    await follower.keeper.look()
+    await follower.keeper.look()
     assert follower.told == [("example.com", State.PROVED, State.LAPSED)]
     assert follower.reports[-1] == ({State.LAPSED: 1}, False)
 
 
-def test_another_lapse_in_the_configuration_holds_at_once(follower: Follower) -> None:
+async def test_another_lapse_in_the_configuration_holds_at_once(follower: Follower) -> None:
     add_claim(follower.path, PROVED)
-    follower.keeper.look()
+    await follower.keeper.look()
     follower.now += 50
     follower.lapse = 40.0
-    follower.keeper.look()
+    await follower.keeper.look()
     assert not follower.owns()
     follower.lapse = 60.0
-    follower.keeper.look()
+    await follower.keeper.look()
     assert follower.owns()
 
 
@@ -123,19 +124,19 @@ def test_what_was_so_before_the_start_is_no_change(tmp_path: Path) -> None:
     assert follower.reports == [({State.PROVED: 1}, False)]
 
 
-def test_a_file_that_breaks_is_said_once_and_changes_nothing(
+async def test_a_file_that_breaks_is_said_once_and_changes_nothing(
         follower: Follower, caplog: pytest.LogCaptureFixture) -> None:
     add_claim(follower.path, PROVED)
-    follower.keeper.look()
+    await follower.keeper.look()
     good = follower.path.read_bytes()
     follower.path.write_bytes(b"{")
     with caplog.at_level(logging.INFO, "outbounds"):
         for _ in range(3):
-            follower.keeper.look()
+            await follower.keeper.look()
         assert follower.reports[-1] == ({State.PROVED: 1}, True)
         assert follower.keeper.trouble and follower.owns()
         follower.path.write_bytes(good)
-        follower.keeper.look()
+        await follower.keeper.look()
     assert not follower.keeper.trouble and follower.reports[-1] == ({State.PROVED: 1}, False)
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 

@@ -60,10 +60,10 @@ class Checked:
         self.during()
         return self.answers.get(claim.host, "")
 
-    def claim(self, *hosts: str) -> None:
+    async def claim(self, *hosts: str) -> None:
         for host in hosts:
             add_claim(self.path, claim_of(host))
-        self.keeper.look()
+        await self.keeper.look()
 
     async def rounds(self) -> list[str]:
         """Who is asked until nobody is due."""
@@ -79,7 +79,7 @@ def checked(tmp_path: Path) -> Checked:
 
 
 async def test_at_once_and_then_when_it_is_due(checked: Checked) -> None:
-    checked.claim("a.example", "b.example")
+    await checked.claim("a.example", "b.example")
     checked.answers["b.example"] = "not there"
     assert await checked.rounds() == ["a.example", "b.example"]
     found, missed = read_sites(checked.path)
@@ -96,7 +96,7 @@ async def test_at_once_and_then_when_it_is_due(checked: Checked) -> None:
 
 async def test_what_is_asked_for_comes_first(checked: Checked) -> None:
     hosts = [f"n{number}.example" for number in range(2 * AT_ONCE)]
-    checked.claim(*hosts)
+    await checked.claim(*hosts)
     assert not checked.checks.ask("acme", "other.example")
     assert not checked.checks.ask("zeta", hosts[-1])
     assert checked.checks.ask("acme", hosts[-1])
@@ -107,7 +107,7 @@ async def test_what_is_asked_for_comes_first(checked: Checked) -> None:
 
 
 async def test_a_claim_that_is_removed_during_the_look(checked: Checked) -> None:
-    checked.claim("a.example")
+    await checked.claim("a.example")
     checked.during = lambda: remove_claim(checked.path, "acme", "a.example")
     assert await checked.rounds() == ["a.example"]
     assert checked.keeper.claims == () and read_sites(checked.path) == ()
@@ -115,7 +115,7 @@ async def test_a_claim_that_is_removed_during_the_look(checked: Checked) -> None
 
 async def test_what_a_site_says_fits_the_file(checked: Checked) -> None:
     """It is cut, and nothing of it moves a terminal."""
-    checked.claim("a.example")
+    await checked.claim("a.example")
     checked.answers["a.example"] = "\x1b[2J\n\u202e" + "ä" * 1000
     await checked.rounds()
     failure = read_sites(checked.path)[0].failure
@@ -124,7 +124,7 @@ async def test_what_a_site_says_fits_the_file(checked: Checked) -> None:
 
 async def test_nothing_is_asked_for_a_while_where_nothing_can_be_written(
         checked: Checked, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked.claim("a.example")
+    await checked.claim("a.example")
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -26,7 +26,12 @@ def site_of(host: Host) -> str:
 def is_public_suffix(host: Host) -> bool:
     """Whether what lies below a canonical host is other people's: `com`, `co.uk`, `github.io`, and
     `example` where no rule names it."""
-    return host.address is None and _SUFFIXES.privatesuffix(host.text) is None
+    return host.address is None and _is_suffix(host.text)
+
+
+@lru_cache(maxsize=65_536)
+def _is_suffix(name: str) -> bool:
+    return _SUFFIXES.privatesuffix(name) is None
 
 
 @lru_cache(maxsize=65_536)

@@ -11,11 +11,12 @@ claim that nobody ever proves should not be looked for all the time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .destination import BadHost, Host, parse_host
-from .owned_sites import OwnedSite
+from .owned_sites import OwnedSite, OwnedSites
 from .site import is_public_suffix
 
 TXT_LABEL = "_outbounds"  # RFC 8552: such a name is nobody's host
@@ -113,6 +114,11 @@ class SiteClaim:
         if until is None:
             return None
         return OwnedSite(self.account, self.host, self.proof is Proof.DNS, until)
+
+
+def in_force(claims: Iterable[SiteClaim], lapse: float) -> OwnedSites:
+    """What decides about requests; each proof with its own end."""
+    return OwnedSites(site for each in claims if (site := each.site(lapse)) is not None)
 
 
 def parse_site(text: str, proof: Proof) -> Host:

@@ -6,6 +6,7 @@ read leaves what was read last in force, is said once, and is tried again at eve
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ class FollowedFile[Content]:
         self._stays = stays
         self._seen: tuple[int, int, int, int] | None = None
         self._content: Content | None = None
+        self._reading = asyncio.Lock()
         self.trouble = ""
         """Why what the file says now is not in force, "" if it is."""
 
@@ -39,21 +41,40 @@ class FollowedFile[Content]:
         """Take what changed; and what was read before, where it is `due` without a change. Whether
         the file is all right. Never raises."""
         try:
-            seen = self._stat()
-            if seen != self._seen or self.trouble:
-                self._again(self._read(self._path))
-                self._seen = seen
-                if self.trouble:
-                    logger.info("%s can be read again.", self._path)
-                    self.trouble = ""
+            if (seen := self._stat()) != self._seen or self.trouble:
+                self._changed(seen, self._read(self._path))
             elif self._content is not None and due():
                 self._again(self._content)
         except Exception as fault:
-            if str(fault) != self.trouble:
-                known = isinstance(fault, self._known | OSError)
-                logger.error("%s: %s", self._stays, fault, exc_info=None if known else fault)
-            self.trouble = str(fault) or type(fault).__name__
+            self._say(fault)
         return not self.trouble
+
+    async def look_aside(self, due: Callable[[], bool] = lambda: False) -> bool:
+        """The same, and a file that changed is read in a thread, as a large one would hold the
+        event loop. One at a time: what was read earlier must not be taken later."""
+        async with self._reading:
+            try:
+                if (seen := self._stat()) != self._seen or self.trouble:
+                    self._changed(seen, await asyncio.to_thread(self._read, self._path))
+                elif self._content is not None and due():
+                    self._again(self._content)
+            except Exception as fault:
+                self._say(fault)
+            return not self.trouble
+
+    def _changed(self, seen: tuple[int, int, int, int] | None, content: Content) -> None:
+        """`seen` is older than the content: a change in between is found at the next look."""
+        self._again(content)
+        self._seen = seen
+        if self.trouble:
+            logger.info("%s can be read again.", self._path)
+            self.trouble = ""
+
+    def _say(self, fault: Exception) -> None:
+        if str(fault) != self.trouble:
+            known = isinstance(fault, self._known | OSError)
+            logger.error("%s: %s", self._stays, fault, exc_info=None if known else fault)
+        self.trouble = str(fault) or type(fault).__name__
 
     def _again(self, content: Content) -> None:
         self._content = content  # first: what could not be taken is taken again when it is due

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..core.owned_sites import OwnedSites
-from ..core.site_claims import SiteClaim, State
+from ..core.site_claims import SiteClaim, State, in_force
 from ..robotstxt.ownership_file import Claims, SitesFileError, read_sites
 from .followed_file import FollowedFile
 
@@ -63,15 +63,15 @@ class OwnedKeeper:
         """At the start, when there is no last good copy to fall back on: raises SitesFileError."""
         self._file.load()
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Never raises."""
-        if not self._file.look(self._due):
+        if not await self._file.look_aside(self._due):
             self._report(self._states(), True)
 
     async def watch(self) -> None:
         """`look` again and again, until cancelled."""
         while True:
-            self.look()
+            await self.look()
             await asyncio.sleep(EVERY)
 
     def _due(self) -> bool:
@@ -80,7 +80,7 @@ class OwnedKeeper:
     def _take(self, claims: Claims) -> None:
         now, lapse = self._wall(), self._lapse()
         new = {_key(each): (each, each.state(now, lapse)) for each in claims}
-        sites = OwnedSites(site for each in claims if (site := each.site(lapse)) is not None)
+        sites = in_force(claims, lapse)
         if sites.entries != self._sites.entries:
             self._follow(sites)
         old, self._known, self._sites = self._known, new, sites

@@ -106,7 +106,7 @@ class Ownership:
     async def _known(self, request: dict[str, Any]) -> object:
         """What is in force here and now: the command that has just changed something asks."""
         account, host = _named(request)
-        self._keeper.look()
+        await self._keeper.look()
         return {"worker": self._worker, "trouble": self._keeper.trouble,
                 "claimed": any((each.account, each.host) == (account, host)
                                for each in self._keeper.claims)}
@@ -114,7 +114,7 @@ class Ownership:
     async def _ask(self, request: dict[str, Any]) -> object:
         """Look for a proof now; what comes of it is in the file, soon."""
         account, host = _named(request)
-        self._keeper.look()
+        await self._keeper.look()
         return {"worker": self._worker, "looks": self._first and self._checks.ask(account, host)}
 
 

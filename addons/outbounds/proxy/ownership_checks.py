@@ -80,7 +80,7 @@ class OwnershipChecks:
                   for claim, failure in zip(claims, failures, strict=True)]
         # in a thread: a command may hold the lock
         await asyncio.to_thread(write_looks, self._path, looked)
-        self._keeper.look()
+        await self._keeper.look()
         return True
 
     def _due(self) -> list[SiteClaim]:
