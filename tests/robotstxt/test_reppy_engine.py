@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from wire.harness import wait_until
 
 from outbounds.core.questions import RobotsAnswer
 from outbounds.core.robots import Match, Robots
@@ -23,11 +22,13 @@ from outbounds.robotstxt.aside import TooBusy, TooLate
 from outbounds.robotstxt.reppy_engine import BAD_PATHS, REMEMBERED_BAD, Poisonous, ReppyEngine
 from outbounds.robotstxt.reppy_process import CannotRead, ReppyProcess, WorkerDied, unusable
 from outbounds.robotstxt.reppy_workers import MAX_PAUSE, NoWorker, ReppyWorkers, pause_after
+from wire.harness import wait_until
 
 from .asking_reppy import RULES, STAND_IN, question
 from .site import Clock
 
 OTHER = RULES + b"# another site's\n"
+TESTS = Path(__file__).resolve().parents[1]
 DEADLINE = 1.0  # s: four times the product's, for machines that are busy with other tests
 
 
@@ -47,7 +48,7 @@ class Stage:
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(20):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 (of processes, no event tells)
                 await asyncio.sleep(0.02)
 
 
@@ -175,7 +176,7 @@ async def test_what_nobody_asked_for_is_no_answer_to_the_next() -> None:
     assert process.sound()
     await process.ask(asked.answer.digest, asked.answer.body, ("foobot",), (b"/later",))
     async with asyncio.timeout(10):
-        while process.sound():
+        while process.sound():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     process.kill()
     assert await process.ended() == -signal.SIGKILL
@@ -302,18 +303,15 @@ asyncio.run(main())
 """
 
 
-async def test_no_process_outlives_the_proxy(stage: Stage) -> None:
-    tests = Path(__file__).resolve().parents[1]
-    path = [str(tests), str(tests.parent / "addons")]
-    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(path=path)],
-                              stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    with parent.stdout:
-        pids = list(map(int, (await asyncio.to_thread(parent.stdout.readline)).split()))
+def test_no_process_outlives_the_proxy() -> None:
+    path = [str(TESTS), str(TESTS.parent / "addons")]
+    with subprocess.Popen([sys.executable, "-c", PARENT.format(path=path)],
+                          stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pids = list(map(int, parent.stdout.readline().split()))
         assert len(pids) == 2 and all(map(alive, pids)), "one is idle, one in an endless judgement"
         parent.kill()
-        parent.wait()
-    await stage.until(lambda: not any(map(alive, pids)))
+    wait_until(lambda: not any(map(alive, pids)))
 
 
 @pytest.mark.parametrize(("words", "said"), [
