@@ -17,9 +17,10 @@ from click.testing import CliRunner, Result
 
 from outbounds.cli import main
 from outbounds.core.robots_parse import SIZE_LIMIT
+from outbounds.proxy.control_socket import control_folder
 
 from .dialogue import basic
-from .harness import PLAIN_PASSWORD, add_account, edit_yaml
+from .harness import PLAIN_PASSWORD, add_account, edit_yaml, wait_until
 from .stage import Stage, staged
 
 OPERATOR = pwd.getpwuid(os.getuid()).pw_name
@@ -215,6 +216,24 @@ def test_an_operator_fetches_from_no_place_that_is_denied(stage: Stage) -> None:
     for url in ("http://169.254.169.254/", "http://10.0.0.1/", stage.url("/", "nowhere.test")):
         found = said(stage, "robots", "show", url)
         assert (found["state"], found["sha256"]) == ("unreachable", ""), url
+
+
+def test_every_worker_is_asked_and_refreshed(tmp_path: Path) -> None:
+    """Each keeps a copy of its own, and which of them a connection meets is for the kernel."""
+    with staged(tmp_path, hosts=["shared.site.test"], words=["--workers", "2"]) as stage:
+        wait_until(lambda: len(list(control_folder(stage.proxy.data).glob("*.sock"))) == 2)
+        stage.plain.robots = RULES
+        url = stage.url("/", "shared.site.test")
+        shown = run(stage, "robots", "show", url)
+        assert shown.exit_code == 0 and DIGEST in shown.output
+        result = run(stage, "robots", "refresh", url)
+        assert result.exit_code == 0, result.output
+        _, first, *rest = result.output.splitlines()
+        assert first == f"worker 1: fresh, still {DIGEST[:12]}"
+        assert rest[0] == f"worker 2: fresh, none -> {DIGEST[:12]}"
+        again = run(stage, "robots", "show", url)
+        assert re.search(r"what the proxy goes by, in worker [12] of 2\n", again.output)
+        assert [seen.path for seen in stage.plain.seen] == ["/robots.txt"] * 3
 
 
 # --- explain ------------------------------------------------------------------------------------

@@ -335,12 +335,11 @@ def test_each_scheme_and_port_by_its_own_file(stage: Stage) -> None:
     host = "apart.site.test"
     stage.plain.robots = "User-agent: *\nDisallow: /\n"
     stage.tls.robots, stage.h2.robots = None, RULES
-    got = {}
+    got: dict[str, list[int]] = {}
     for entry in SEEN[:3]:
-        with entry.opened(stage, host) as ask:
-            got[entry.kind] = (ask("/a").status,)
-        with entry.opened(stage, host) as ask:
-            got[entry.kind] += (ask("/private").status,)
-    assert got == {"plain": (403, 403), "tls": (200, 200), "h2": (200, 403)}
+        for path in ("/a", "/private"):
+            with entry.opened(stage, host) as ask:
+                got.setdefault(entry.kind, []).append(ask(path).status)
+    assert got == {"plain": [403, 403], "tls": [200, 200], "h2": [200, 403]}
     assert (stage.plain.paths(), stage.tls.paths(), stage.h2.paths()) == (
         [], ["/a", "/private"], ["/a"])

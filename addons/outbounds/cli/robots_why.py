@@ -141,10 +141,12 @@ def _table(rules: list[ReadRule], lines: Mapping[int, Line], answer: Mapping[str
     for column in ("line", "matches", "octets", ""):
         table.add_column(column, justify="right" if column in ("line", "octets") else "left",
                          overflow="fold")
-    line = (answer["match"] or {}).get("line", rules[0].line)
+    line = (answer["match"] or {}).get("line", 0)
     for rule in rules[:_SHOWN]:
         if rule.line == line:
             note = "decides"
+        elif not line and rule is rules[0]:  # reppy says no lines; an exempt account has none
+            note = "decides, by the built-in matcher"
         elif rule.length < rules[0].length:
             note = "shorter"
         else:
