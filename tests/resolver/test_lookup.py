@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
