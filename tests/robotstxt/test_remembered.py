@@ -34,7 +34,8 @@ def body(number: int, lines: int = 20) -> bytes:
 def remember(remembered: Remembered, number: int, content: int, lines: int = 20,
              hold: bool = True) -> None:
     octets = body(content, lines)
-    file = remembered.file(hashlib.sha256(octets).hexdigest(), octets)
+    digest = hashlib.sha256(octets).hexdigest()
+    file = remembered.known(digest) or File(digest, octets)
     entry = Entry("fresh", 1.0, file=file, known=Known("http://x.test/robots.txt"))
     remembered.put(origin(number), entry)
     if hold:

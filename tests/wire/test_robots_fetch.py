@@ -18,7 +18,7 @@ from .harness import edit_yaml, wait_until
 from .stage import Stage, staged
 
 EGRESS = "127.0.0.2"
-TIMEOUT = 4  # seconds of a fetch
+TIMEOUT = 6  # seconds of a fetch
 
 HOSTS = ("full.test", "spent.test", "hop.test", "sick.test", "hung.test", "quick.test",
          "kept.test", "packed.test", "latin.test", "out.test", "gone.test",

@@ -33,17 +33,14 @@ from ..core.robots import Robots
 from .contract import Fetched, NotAsked, Origin, Unreachable
 from .fetch import Fetcher
 from .flights import Flights
+from .remembered import LARGE, File, Remembered, pack
 from .remembered import Entry as Kept
-from .remembered import File, Remembered
 from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
 COPY_KEPT = 30 * 86_400.0
 SERVED_STALE = 86_400.0
-
-# Above this size parsing takes more than about 10 ms, which the event loop should not stand still.
-_PARSE_IN_THREAD = 64 * 1024
 
 _NO_RULES = Robots.parse(b"")
 _OUTCOMES = {200: "fresh", 304: "unchanged"}
@@ -113,7 +110,7 @@ class RobotsCache:
         answer = kept.answer
         if answer is None:
             file = kept.file
-            if file is None or (file.robots is None and file.size > _PARSE_IN_THREAD):
+            if file is None or (file.robots is None and file.size > LARGE):
                 return None
             body = file.unpacked()
             answer = self._answer(origin, kept, file.robots or Robots.parse(body), body)
@@ -210,7 +207,8 @@ class RobotsCache:
             assert copy is not None and copy.file is not None
             file, status = copy.file, copy.status
         else:
-            file, status = self._remembered.file(fetched.digest, fetched.body), fetched.status
+            digest, status = fetched.digest, fetched.status
+            file = self._remembered.known(digest) or await pack(digest, fetched.body)
         await self._on_record(origin, file)
         kept = Kept("fresh", now + fetched.lifetime, status,
                     fetched.known.url if fetched.known else "", file=file, known=fetched.known,
@@ -277,7 +275,7 @@ class RobotsCache:
         body = file.unpacked()
         robots = file.robots
         if robots is None:
-            robots = Robots.parse(body) if file.size <= _PARSE_IN_THREAD \
+            robots = Robots.parse(body) if file.size <= LARGE \
                 else await self._parsed_apart(file.digest, body)
         return self._answer(origin, kept, robots, body)
 
