@@ -27,13 +27,14 @@ Disallow: /private
 Disallow: /*.pdf$
 Disallow: /*?session=
 Disallow: /caf%C3%A9
+Disallow: /a/b/
 Allow: /open
 
 User-agent: goodbot
 User-agent: googlebot
 Disallow:
 """
-CLOSED = re.compile(r"/private|.*\.pdf$|/café")
+CLOSED = re.compile(r"/private|.*\.pdf$|/café|/a/b/")
 HOST = "evaded.site.test"
 
 
@@ -133,6 +134,11 @@ SPELLINGS = {  # of a path that may not be fetched
     "dots-behind-a-fragment": "/open#/../private",
     "dots-behind-a-fragment-of-robots-txt": "/robots.txt#/../private",
     "dots-behind-robots-txt": "/robots.txt/../private",
+    "two-slashes": "//private",
+    "more-slashes": "/.//private/x",
+    "an-encoded-slash-in-front": "/%2Fprivate",
+    "an-encoded-slash-between": "/a/b%2fclosed",
+    "parameters-between": "/a;x/b;y=1/closed",
     "encoded-slashes": "/open%2F..%2fprivate",
     "encoded-backslashes": "/open%5C..%5Cprivate",
     "merged-slashes": "/open//../private",
@@ -146,7 +152,7 @@ SPELLINGS = {  # of a path that may not be fetched
     "wildcard-encoded": "/doc/x%2epdf",
     "wildcard-encoded-end": "/doc/x.pd%66",
     "query-anywhere": "/open2?session=1",
-    "query-far": "/a/b/c?session=&x",
+    "query-far": "/a/c?session=&x",
 }
 
 
