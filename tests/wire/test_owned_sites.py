@@ -287,7 +287,8 @@ def test_a_site_that_is_closed_is_not_asked(stage: Stage) -> None:
     token = claim(stage, "alice", host, "file")
     serving(stage, web.Response(text=token), "plain")
     assert "may not be reached" in failing(stage, "check", "alice", host)
-    assert FILE_PATH not in [seen.path for seen in stage.plain.seen]
+    assert host not in [dict(seen.headers)["Host"].partition(":")[0]
+                        for seen in stage.plain.seen + stage.tls.seen]
     start, end = checks_of(stage, host)[-1]
     assert (start["outbounds.verdict"], end["event.outcome"]) == ("refuse", "failure")
 

@@ -9,17 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import __version__
 from ..core.account import Account, Standing
-from ..core.destination import parse_host
-from ..core.questions import NoSuchHost
 from ..core.site_claims import Proof, SiteClaim
 from ..evidence.record import Record
 from ..resolver import look_up_texts
 from ..robotstxt import Egress
 from ..robotstxt.ownership import NotFound, ProofFile
-from .dial import DialRefused, Permission, vet
 from .recorder import EvidenceUnavailable
+from .robots_access import RobotsAccess, user_agent
 from .runtime import Runtime
 
 ACTION = "ownership-check"
@@ -31,6 +28,7 @@ class OwnershipProofs:
     def __init__(self, runtime: Runtime, egress: Egress) -> None:
         self._rt = runtime
         self._egress = egress
+        self._access = RobotsAccess(runtime.gate.resolver, runtime.recorder, lambda: runtime.gate)
         self._open: dict[str, tuple[Record, float]] = {}
 
     async def __call__(self, claim: SiteClaim) -> str:
@@ -64,10 +62,9 @@ class OwnershipProofs:
                            outcome="failure" if failure else "success")
 
     async def _by_file(self, claim: SiteClaim) -> str:
-        service, fetch = self._rt.settings.service, self._rt.settings.robots.fetch
-        product = f"Outbounds/{__version__}" + (f" (+{service.contact})" if service.contact else "")
-        file = ProofFile(self, user_agent=fetch.user_agent or product, deadline=fetch.timeout,
-                         egress=self._egress)
+        settings = self._rt.settings
+        file = ProofFile(self, user_agent=user_agent(settings), egress=self._egress,
+                         deadline=settings.robots.fetch.timeout)
         try:
             await file.look(claim.host, claim.token, claim.account)
         except NotFound as missing:
@@ -80,28 +77,14 @@ class OwnershipProofs:
     # --- what the file's fetch needs (`robotstxt.ownership.Access`) -----------------------------
 
     async def resolve(self, host: str, port: int, account_id: str) -> Sequence[str]:
-        """Addresses that the account may dial; a look that finds none is on record, too. Raises
-        BadHost, DialRefused."""
+        """As for a robots.txt; a look that ends here is on record, too."""
         try:
-            return await self._vetted(host, port, account_id)
+            return await self._access.resolve(host, port, account_id)
         except Exception as error:
             known: dict[str, Any] = {**self._rt.gate.policy.versions, "destination_port": port}
             self._rt.recorder.both(ACTION, reason=str(error), user_id=account_id,
                                    destination_domain=host, verdict="refuse", **known)
             raise
-
-    async def _vetted(self, host: str, port: int, account_id: str) -> list[str]:
-        name, policy, account = parse_host(host), self._rt.gate.policy, self._account(account_id)
-        if account is None:
-            raise DialRefused("this account no longer exists", "credentials")
-        permission = Permission(name, port, account, policy, time.time())
-        permission.refuse_closed()
-        for hit in permission.denials(policy.denylist.match(name, port, "", "")):
-            raise DialRefused(f"{host} is on the list {hit.list_id!r}", hit.rule, hit.clause)
-        found = await self._rt.gate.resolver.resolve(name, account_id)
-        if isinstance(found, NoSuchHost):
-            raise OSError(found.detail)
-        return [str(address) for address in vet(permission, found)]
 
     async def opened(self, *, url: str, account_id: str, addresses: Sequence[str]) -> str:
         """Raises EvidenceUnavailable: then nothing may be sent."""

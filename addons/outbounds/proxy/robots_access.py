@@ -43,13 +43,19 @@ def _nothing(_: str) -> None:
     return None
 
 
+def user_agent(settings: Settings) -> str:
+    """Who asks, where the proxy asks a site in its own name, and whom to turn to."""
+    contact = settings.service.contact
+    return settings.robots.fetch.user_agent or (
+        f"Outbounds/{__version__}" + (f" (+{contact})" if contact else ""))
+
+
 def robots_cache(settings: Settings, access: RobotsAccess, egress: Egress | None = None,
                  count: Callable[[str], None] = _nothing) -> RobotsCache:
     """The cache and its fetcher as configured; `count` as in `RobotsCache`."""
-    contact, fetch = settings.service.contact, settings.robots.fetch
-    agent = f"Outbounds/{__version__}" + (f" (+{contact})" if contact else "")
+    fetch = settings.robots.fetch
     fetcher = Fetcher(access.resolve, access, admit=access.admit, egress=egress,
-                      user_agent=fetch.user_agent or agent, deadline=fetch.timeout,
+                      user_agent=user_agent(settings), deadline=fetch.timeout,
                       at_once_per_site=fetch.at_once_per_site)
     snapshots = Snapshots(settings.service.data / "robots", settings.robots.snapshots.keep)
     return RobotsCache(fetcher, octets=settings.robots.cache.memory, flights=fetch.at_once,
