@@ -61,7 +61,8 @@ class Outcome:
                  "|---|--:|--:|---|"]
         for name, each in sorted(self.differences.items(), key=lambda item: -item[1].count):
             assert each.example is not None
-            lines.append(f"| {name} | {each.count} | {each.open} | {_shown(each.example, each.does)} |")
+            example = _shown(each.example, each.does)
+            lines.append(f"| {name} | {each.count} | {each.open} | {example} |")
         lines.append(f"| **all** | **{self.differing}** | "
                      f"**{sum(each.open for each in self.differences.values())}** | |")
         return "\n".join(lines)

@@ -16,11 +16,13 @@ _FIX = ("install the extra, in the folder of Outbounds and with a C++ compiler "
 
 
 def make_engine(settings: Settings, count: Callable[[str], None] = lambda event: None) -> Engine:
-    """The engine of `settings`; its processes, if it has any, are started by the first question.
-    `count` as for `ReppyEngine`."""
-    if settings.robots.engine == "reppy":
-        return ReppyEngine(count=count)
-    return BuiltInEngine()
+    """The engine of `settings`, for the running loop: its processes, if it has any, are on their
+    way. `count` as for `ReppyEngine`."""
+    if settings.robots.engine != "reppy":
+        return BuiltInEngine()
+    engine = ReppyEngine(count=count)
+    engine.workers.start()  # or the first request would wait for them
+    return engine
 
 
 def engine_after(engine: Engine, old: Settings, new: Settings, count: Callable[[str], None]
