@@ -11,11 +11,11 @@ KEYS = [b"user-agent", b"User-Agent", b"useragent", b"user agent", b"allow", b"A
 NAMES = [b"*", b"foobot", b"FooBot/1.2", b"barbot", b"Mozilla", b"* x", b"MJ12bot", b"", b"\xff",
          b"foobot-image"]
 VALUES = [b"", b"1", b"0.5", b"1/5", b"30/1m", b"1/10s 0600-0845", b"0600-0845", b"2200-0600",
-          b"nan", b"search=yes, ai-train=no", b"/ train-ai=n", b"/a search=y, train-ai=n;x=\"y\"", b"1e9",
-          b"https://foo.example/sitemap.xml", b"-1", b"ai-input=no"]
+          b"nan", b"search=yes, ai-train=no", b"/ train-ai=n", b"/a search=y, train-ai=n;x=\"y\"",
+          b"1e9", b"https://foo.example/sitemap.xml", b"-1", b"ai-input=no"]
 PIECES = [b"/", b"a", b"b", b"ab", b"*", b"$", b"?", b"&", b"=", b"%", b"%2F", b"%2f", b"%2A",
-          b"%7E", b"~", b".", b"..", b"//", b"%25", b"%zz", b"\xc3\xa9", b"\xff", b"#", b";", b":", b" ",
-          b"index.html", b"x" * 60, b"%61", b"%e3%83%84", b"@", b"\x00", b"+", b"|"]
+          b"%7E", b"~", b".", b"..", b"//", b"%25", b"%zz", b"\xc3\xa9", b"\xff", b"#", b";", b":",
+          b" ", b"index.html", b"x" * 60, b"%61", b"%e3%83%84", b"@", b"\x00", b"+", b"|"]
 ENDS = [b"\n", b"\n", b"\n", b"\r\n", b"\r", b"\n\n"]
 SEPARATORS = [b": ", b":", b" : ", b" ", b"\t", b"::", b""]
 AGENTS = ["FooBot/1.0", "Mozilla/5.0 (compatible; FooBot/1.2; +https://foo.example/bot)", "", "*",

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outbounds.core.robots import Match, Robots
-from outbounds.core.robots_match import Group, Rule
+from outbounds.core.robots_match import MOST_WILDCARDS, Group, Rule
 from outbounds.core.robots_spelling import origin_form, size_at_most, spell
 
 LINES = st.lists(st.one_of(
@@ -119,6 +119,14 @@ def test_beyond_the_bound_it_refuses_unread() -> None:
     counted = CountedPath("/" + "a" * 8191)
     Group(Rule.of(True, f"/*{n:04}{'a' * 100}", n) for n in range(3000)).judge(counted)
     assert getattr(counted, "finds", 0) == 0
+
+
+def test_a_group_of_too_many_wildcards_is_refused() -> None:
+    rules = [Rule.of(True, f"/{n}*", n) for n in range(1, MOST_WILDCARDS + 2)]
+    assert Group(rules[:-1]).judge("/x") == Group(rules[:-1]).whole_site == Match(True, 0)
+    assert Group(rules).judge("/x") == Group(rules).whole_site == Match(False, 0)
+    # the same pattern again and again is one
+    assert Group([*rules[:-1], *rules[:9]]).judge("/17x").allowed
 
 
 def test_the_bound_counts_only_rules_that_may_match() -> None:

@@ -12,7 +12,8 @@ not searched for but compared there, and only has to lie after the segments befo
 **The worst case.** All literal rules together cost one dict look-up per distinct length. Wildcard
 rules cost one scan of the path each: rules × path, times the few steps per octet that `str.find`
 needs at worst. A file may be 500 KiB and a path longer than 8 KiB, and both are in hostile hands,
-so that product is bounded by `BOUND` before the scan begins, which makes the same question get the
+so that product is bounded by `BOUND` before the scan begins, and the rules of a group by
+`MOST_WILDCARDS`, which makes the same question get the
 same answer on every machine. The time that is really spent is bounded by the caller's `late`,
 should a machine be so busy that the bound is worth more than its milliseconds. Beyond either the
 answer is a refusal.
@@ -36,6 +37,10 @@ from .robots_spelling import is_spelt, spell, spell_query
 # Steps of `str.find`, about 0.5 ns each at worst (CPython 3.13 on a 2020s server core). Reached
 # by no path under 1,000 octets with fewer than 1,000 wildcard rules of up to 50 octets.
 BOUND = 50_000_000
+
+# A group with more of them is refused unread: arranging alone would take longer than judging may.
+MOST_WILDCARDS = 10_000
+
 _STEPS_OF_SEARCH = 160  # what calling it costs, and the loop around it
 _STEPS_OF_RULE = 400
 
@@ -146,7 +151,7 @@ class Group:
         self._prefixes: dict[str, int] = {}  # marks
         self._exact: dict[str, int] = {}
         wildcards: dict[int, dict[_Pattern, int]] = {}  # marks, by the octets of their patterns
-        allowing, site = False, _NONE
+        allowing, site, count = False, _NONE, 0
         # so that for nearly all files and paths one multiplication shows that they are cheap
         self._fixed = self._short = self._long = 0
         for rule in rules:
@@ -155,6 +160,11 @@ class Group:
                 new = _enter(wildcards.setdefault(rank // 2, {}), (prefix, middle, tail, longest),
                              mark)
                 if new:
+                    count += 1
+                    if count > MOST_WILDCARDS:
+                        self._bound = -1  # any path is beyond it
+                        wildcards.clear()
+                        break
                     self._fixed += _STEPS_OF_RULE + _STEPS_OF_SEARCH * len(middle)
                     self._short += 8 if longest < 8 else min(longest, _SHORT_PATH)
                     self._long += 8 if longest < 8 else min(longest, _LONG_NEEDLE)
@@ -164,6 +174,8 @@ class Group:
                 allowing = True
             elif rank > site.rank and longest <= 1 and rule.everywhere:
                 site = rule
+        if count > MOST_WILDCARDS:
+            site, allowing = _TOO_COSTLY, False
         self.whole_site = _match(_NONE.mark if allowing else site.mark)
         self._sizes = tuple(sorted({len(prefix) for prefix in self._prefixes}, reverse=True))
         self._blocks = tuple(batched(_highest_first(wildcards, pause), _BLOCK))
