@@ -24,6 +24,7 @@ from outbounds.core.robots import Robots
 from outbounds.core.robots_spelling import origin_form, spell
 from outbounds.robotstxt.reppy_engine import name_of, urls_of
 from outbounds.robotstxt.reppy_process import CannotRead, ReppyProcess, WorkerDied
+from .robots_published import PUBLISHED
 
 CASES = 5_000
 SEED = 9309
@@ -297,9 +298,27 @@ def _shown(case: Case, does: str) -> str:
     return f"`{text}`: {does} {case.agent} at `{case.path}`".replace("|", "\\|")
 
 
+async def of_published() -> dict[str, tuple[int, int]]:
+    """By what is tested: how many questions reppy answers otherwise, and of how many; where any."""
+    judges, found = Judges(), {}
+    try:
+        for title, text, questions in PUBLISHED:
+            wrong = [await judges.differ(Case(text.encode(), path, agent))
+                     for agent, path in questions]
+            if any(wrong):
+                found[title] = (sum(map(bool, wrong)), len(wrong))
+    finally:
+        judges.close()
+    return found
+
+
 def main() -> None:
     outcome = asyncio.run(compare(generate(int(sys.argv[1]) if len(sys.argv) > 1 else CASES)))
     print(outcome.markdown())
+    published = asyncio.run(of_published())
+    print(f"\nOf {sum(len(questions) for _, _, questions in PUBLISHED)} questions after the tests of "
+          f"google/robotstxt, {sum(wrong for wrong, _ in published.values())}: "
+          + "; ".join(f"{title} ({wrong} of {of})" for title, (wrong, of) in published.items()))
 
 
 if __name__ == "__main__":
