@@ -173,7 +173,8 @@ def proofs(rows: Rows, server: DnsServer, account: Account | None) -> OwnershipP
         recorder=rows, fault=lambda place, fault: None,
         settings=SimpleNamespace(service=SimpleNamespace(
             dns=Dns(servers=(server.address,), timeout="1s"))),
-        gate=SimpleNamespace(resolver=None, policy=SimpleNamespace(versions={"policy_version": "v"}),
+        gate=SimpleNamespace(resolver=None,
+                             policy=SimpleNamespace(versions={"policy_version": "v"}),
                              identifier=SimpleNamespace(current=lambda given: account)))
     return OwnershipProofs(runtime, Egress())
 
