@@ -38,8 +38,8 @@ from .robots_spelling import is_spelt, spell, spell_query
 # by no path under 1,000 octets with fewer than 1,000 wildcard rules of up to 50 octets.
 BOUND = 50_000_000
 
-# A group with more of them is refused unread: arranging alone would take longer than judging may.
-MOST_WILDCARDS = 10_000
+# A group with more of them is refused unread: arranging alone would take as long as judging may.
+MOST_WILDCARDS = 5_000
 
 _STEPS_OF_SEARCH = 160  # what calling it costs, and the loop around it
 _STEPS_OF_RULE = 400
