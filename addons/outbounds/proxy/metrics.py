@@ -123,6 +123,9 @@ class Metrics:
             "outbounds_owned_sites_unreadable",
             "1 while sites.json cannot be read and what was read before is in force.",
             registry=registry)
+        self.robots_fetches = Counter(
+            "outbounds_robots_fetches", "Fetches of robots.txt files, by outcome.", ("outcome",),
+            registry=registry)
         self.list_entries = Gauge(
             "outbounds_list_entries", "Entries of a compiled list.", ("list",), registry=registry)
         self.list_age = Gauge(
@@ -180,6 +183,9 @@ class Metrics:
 
     def count_engine(self, why: str) -> None:
         self.engine_failures.labels(why).inc()
+
+    def count_robots_fetch(self, outcome: str) -> None:
+        self.robots_fetches.labels(outcome).inc()
 
     def set_policy(self, version: str) -> None:
         self.policy_info.clear()

@@ -92,9 +92,12 @@ class RobotsDesk:
                 raise Refused(f"there is no account {request['account_id']!r}")
             account = found
         scheme, name, port = origin
-        way = Way.PLAIN if scheme == "http" else Way.INSPECTED
-        case = Case(Request(way, "GET", scheme, parse_host(name), port,
-                            str(request.get("path") or "/"), Source("", 0),
+        way, method, path = Way.PLAIN, "GET", str(request.get("path") or "/")
+        if scheme == "https":
+            way = Way.INSPECTED
+            if account is not SOMEBODY and not account.inspect:
+                way, method, path = Way.CONNECT, "CONNECT", ""  # no more than that is seen
+        case = Case(Request(way, method, scheme, parse_host(name), port, path, Source("", 0),
                             str(request.get("agent") or "")),
                     gate.policy, time.time(), account=account)
         verdict = await self._judged(case, _operator(request))
@@ -106,7 +109,8 @@ class RobotsDesk:
             "worker": self._worker, "known": await self._known(origin),
             "mode": mode, "mode_entry": entry, "identity": terms.identity.value,
             "exempt": case.robots_exempt, "exceptions": list(case.lifted),
-            "observed": case.observed, "agent": case.robots_agent, "match": case.robots_match,
+            "scope": case.robots_scope, "observed": case.observed,
+            "agent": case.robots_agent, "match": case.robots_match,
             "names": {each: rules.token(each) for each in names} if rules is not None else {},
             "verdict": None if verdict is None else {
                 "rule": verdict.rule, "clause": verdict.clause, "detail": verdict.detail,

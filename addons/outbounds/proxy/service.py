@@ -53,7 +53,7 @@ from .prerequisites import StartError as StartError
 from .recorder import Recorder
 from .reload import Reloader
 from .replies import Replies
-from .robots_access import RobotsAccess, needs_new_cache, robots_cache
+from .robots_access import RobotsAccess, needs_new_cache, prune_daily, robots_cache
 from .robots_engine import engine_after, make_engine
 from .route_fields import RouteFields
 from .runtime import Runtime
@@ -128,7 +128,8 @@ class Service:
             self._evidence, Encoder(session, load_key(settings.service.data)), metrics)
         self.identifier = self._make_identifier(settings, self._htpasswd)
         self._access = RobotsAccess(self.resolver, recorder, lambda: gate)
-        robots = robots_cache(settings, self._access, egress(ctx.options))
+        robots = robots_cache(settings, self._access, egress(ctx.options),
+                              metrics.count_robots_fetch)
         store = open_store(settings.service, self.link, metrics)
         gate = Gate(settings.policy, self.identifier, self.resolver, robots, store, metrics,
                     engine=make_engine(settings, metrics.count_engine),
@@ -181,12 +182,13 @@ class Service:
                            "until it does.", error)
         if self.link is None:
             self._stop_metrics = serve_page(self.metrics.registry, settings)
-        reloader = Reloader(settings, keeper.adopt, self.metrics)
+        reloader, gate = Reloader(settings, keeper.adopt, self.metrics), self.runtime.gate
         self._tasks = [
             asyncio.create_task(self.identifier.watch(), name="watch accounts"),
             asyncio.create_task(reloader.watch(), name="watch config"),
             asyncio.create_task(keeper.watch(), name="watch lists"),
             asyncio.create_task(self.slow_clients.watch(), name="watch slow clients"),
+            asyncio.create_task(prune_daily(lambda: gate.robots), name="prune robots snapshots"),
         ]
         if not self.accounts.count() and not settings.identity.htpasswd:
             logger.warning("There are no accounts yet; everybody gets 407. Make one with: "
@@ -256,7 +258,8 @@ class Service:
             self._change_identifier(self._make_identifier(settings,
                                                           htpasswd_of(settings.identity)))
         if needs_new_cache(old, settings):
-            gate.robots = robots_cache(settings, self._access, egress(ctx.options))
+            gate.robots = robots_cache(settings, self._access, egress(ctx.options),
+                                       self.metrics.count_robots_fetch)
         gate.engine = engine_after(gate.engine, old, settings, self.metrics.count_engine)
         self.resolver.configure(settings.service.dns)
         self.slow_clients.configure(settings.service.clients, settings.service.targets)
