@@ -24,6 +24,7 @@ from outbounds.core.robots import Robots
 from outbounds.core.robots_spelling import origin_form, spell
 from outbounds.robotstxt.reppy_engine import name_of, urls_of
 from outbounds.robotstxt.reppy_process import CannotRead, ReppyProcess, WorkerDied
+
 from .robots_published import PUBLISHED
 
 CASES = 5_000
@@ -316,8 +317,9 @@ def main() -> None:
     outcome = asyncio.run(compare(generate(int(sys.argv[1]) if len(sys.argv) > 1 else CASES)))
     print(outcome.markdown())
     published = asyncio.run(of_published())
-    print(f"\nOf {sum(len(questions) for _, _, questions in PUBLISHED)} questions after the tests of "
-          f"google/robotstxt, {sum(wrong for wrong, _ in published.values())}: "
+    asked = sum(len(questions) for _, _, questions in PUBLISHED)
+    print(f"\nOf {asked} questions after the tests of google/robotstxt, "
+          f"{sum(wrong for wrong, _ in published.values())}: "
           + "; ".join(f"{title} ({wrong} of {of})" for title, (wrong, of) in published.items()))
 
 
