@@ -36,9 +36,9 @@ DOORS = frozenset({"outbounds.proxy.launcher", "outbounds.proxy.service"})
 
 # An allow-list: a module that reads a clock, a file or a socket cannot be here by oversight.
 CORE_MAY_IMPORT = frozenset({
-    "__future__", "collections", "collections.abc", "dataclasses", "enum", "functools",
-    "hashlib", "heapq", "idna", "ipaddress", "itertools", "math", "publicsuffixlist", "re", "sys",
-    "typing",
+    "__future__", "bisect", "collections", "collections.abc", "dataclasses", "enum", "functools",
+    "hashlib", "heapq", "idna", "ipaddress", "itertools", "math", "operator", "publicsuffixlist",
+    "re", "sys", "typing",
 })
 CORE_MAY_NOT_CALL = frozenset({
     "open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint",

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.account import Account
-from ..core.owned_sites import OwnedSites
 from ..core.request import Credentials
+from ..core.site_claims import in_force as in_force_sites
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
@@ -39,8 +39,7 @@ def in_force(config_dir: Path) -> Settings:
     """The settings with what else decides: compiled lists, closed targets, owned sites."""
     settings = with_closed(with_lists_in_force(read_settings(config_dir)))
     lapse = settings.robots.ownership.lapse
-    owned = OwnedSites(site for each in read_sites(sites_path(settings.service.data))
-                       if (site := each.site(lapse)) is not None)
+    owned = in_force_sites(read_sites(sites_path(settings.service.data)), lapse)
     return replace(settings, policy=replace(settings.policy, owned=owned))
 
 
