@@ -184,6 +184,21 @@ def test_why_names_account_mode_and_token(stage: Stage) -> None:
         "observe", "trial", "mode:trial")
 
 
+def test_why_of_an_account_that_is_not_inspected(stage: Stage) -> None:
+    """Its tunnel is judged, as in traffic; not a path that nobody sees."""
+    stage.tls.robots = RULES
+    url = stage.url("/private", "why.site.test", "tls")
+    assert said(stage, "robots", "why", url)["verdict"]["rule"] == "robots:2"
+    result = run(stage, "robots", "why", url, "--account", "bob")
+    assert result.exit_code == 0 and "only a rule for the whole site is applied" in result.output
+    found = said(stage, "robots", "why", url, "--account", "crawler")
+    assert (found["scope"], found["verdict"]["rule"]) == ("site", "robots:9")
+    assert [rule["line"] for rule in found["matched"]] == [9]
+    with stage.dialogue() as dialogue:
+        answer = dialogue.connect(stage.at("why.site.test", "tls"), [basic("crawler")])
+    assert (answer.status, answer.problem["rule"]) == (403, "robots:9")
+
+
 def test_refresh_holds_for_the_next_request_and_says_what_has_changed(stage: Stage) -> None:
     host = "refreshed.site.test"
     assert traffic(stage, host, "/new", "curl/8")[0] == 200

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..core.account import Account
 from ..core.robots import Robots
-from ..core.robots_reading import Line, ReadRule, competing, read_lines
+from ..core.robots_reading import Line, ReadRule, competing, read, read_lines
 from ..core.robots_readings import others
 from ..identity.accounts_file import AccountsFileError
 from ..identity.htpasswd import HtpasswdError
@@ -67,8 +67,8 @@ def why(url: str, agent: str, name: str, config_dir: Path, in_json: bool) -> Non
             "url": f"{target.site}{target.path}", "asked": answers.how,
             "allowed": answer["verdict"] is None,
             **{key: answer[key] for key in (
-                "verdict", "mode", "mode_entry", "identity", "exempt", "exceptions", "observed",
-                "names", "agent", "purposes", "preferences", "limits")},
+                "verdict", "mode", "mode_entry", "identity", "scope", "exempt", "exceptions",
+                "observed", "names", "agent", "purposes", "preferences", "limits")},
             "token": token, "matched": [{**asdict(rule), "text": line_text(lines, rule.line)}
                                         for rule in rules],
             "file": standing_json(known) if known else None}, ensure_ascii=False))
@@ -90,6 +90,9 @@ def _matched(body: bytes, answer: Mapping[str, Any], target: Target,
     if target.path.partition("?")[0] == "/robots.txt":
         return token, []  # always allowed, whatever matches: RFC 9309 section 2.2.2
     line = (answer["match"] or {}).get("line", 0)
+    if answer["scope"] == "site":  # what decides is that no rule of the token allows anything
+        return token, [rule for bound in read(body).bound if token in bound.tokens
+                       for rule in bound.rules if rule.line == line]
     readings = [competing(body, token, path) for path in (target.path, *others(target.path))]
     return token, next((rules for rules in readings if rules and rules[0].line == line),
                        readings[0])
@@ -121,6 +124,9 @@ def _said(answer: Mapping[str, Any], account: Account, token: str) -> Iterator[t
     entry = f", by the entry {answer['mode_entry']} of modes" if answer["mode_entry"] else ""
     yield "mode", answer["mode"] + entry
     yield "identity", answer["identity"]
+    if answer["scope"] == "site":
+        yield "seen", ("that a tunnel opens; TLS of this account is not inspected, so only a rule "
+                       "for the whole site is applied")
     if answer["exempt"].startswith("owner:"):
         yield "owner", f"{answer['exempt'].removeprefix('owner:')} is the account's own"
     for grant in answer["exceptions"]:
