@@ -57,9 +57,11 @@ class ReppyWorkers:
 
     async def aclose(self) -> None:
         """End them all. Those who wait are told that there is none."""
+        processes = list(self._all)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(process.ended() for process in processes if process.pid))
         self._turn_away()
 
     async def ask(self, digest: str, body: bytes, agents: tuple[str, ...],
