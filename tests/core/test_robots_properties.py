@@ -183,3 +183,18 @@ def test_what_is_remembered_of_agents_is_bounded() -> None:
         robots.preferences("/", f"n{n}")
     assert len(robots._groups) <= 16
     assert len(robots._usages) <= 16
+
+
+def test_what_is_arranged_for_many_names_is_bounded_by_the_file() -> None:
+    """Each name has rules of its own beside those that it shares."""
+    shared = "".join(f"user-agent: n{n}\n" for n in range(12))
+    rules = "".join(f"disallow: /{n}\n" for n in range(500))
+    own = "".join(f"user-agent: n{n}\ndisallow: /own{n}\n" for n in range(12))
+    robots = Robots.parse((shared + rules + own).encode())
+    for _ in range(3):
+        for n in range(12):
+            assert not robots.allowed(f"/own{n}", f"n{n}").allowed
+            assert not robots.allowed("/499", f"n{n}").allowed
+            assert robots.allowed(f"/own{n + 1}", f"n{n}").allowed
+            kept = sum(len(group._prefixes) for group in robots._groups.values())
+            assert kept <= 2 * robots._file.size

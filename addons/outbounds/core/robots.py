@@ -51,8 +51,8 @@ _AGENT_OCTETS = 1024
 _AGENTS_REMEMBERED = 2048  # of all files together, none longer than:
 _AGENT_REMEMBERED_OCTETS = 512
 
-# Remembered per file, and forgotten together beyond this many: a hostile file can give each of
-# 20,000 names a large group.
+# Remembered per file, and forgotten together beyond this many, or when they hold more rules than
+# the file: a hostile file can give each of 20,000 names a large group.
 _GROUPS_REMEMBERED = 16
 
 _ARRANGING = 3_000  # nanoseconds for a rule, or a list of them
@@ -80,11 +80,12 @@ _remembered_tokens = lru_cache(_AGENTS_REMEMBERED)(_product_tokens)
 class Robots:
     """One site's rules. Immutable to the caller; remembers the groups it has arranged."""
 
-    __slots__ = ("_file", "_groups", "_usages")
+    __slots__ = ("_arranged", "_file", "_groups", "_usages")
 
     def __init__(self, file: File) -> None:
         self._file = file
         self._groups: dict[int, Group] = {}  # by the identity of what `File.rules` holds
+        self._arranged = 0  # rules in `_groups`
         self._usages: dict[str, Usage] = {}
 
     @classmethod
@@ -169,8 +170,10 @@ class Robots:
         bound = self._bound(agent)
         group = self._groups.get(id(bound))
         if group is None:
-            if len(self._groups) >= _GROUPS_REMEMBERED:
+            if len(self._groups) >= _GROUPS_REMEMBERED or self._arranged > self._file.size:
                 self._groups.clear()
+                self._arranged = 0
+            self._arranged += sum(map(len, bound))
             group = self._groups[id(bound)] = Group(_rules(bound, late), pause=late)
         return group
 

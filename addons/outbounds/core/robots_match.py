@@ -29,7 +29,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import batched
-from operator import itemgetter
 from typing import NamedTuple
 
 from .robots_spelling import is_spelt, spell, spell_query
@@ -259,6 +258,10 @@ def _enter[P](into: dict[P, int], pattern: P, mark: int) -> bool:
     return known is None
 
 
+def _mark(entry: tuple[int, _Pattern]) -> int:
+    return entry[0]
+
+
 def _highest_first(wildcards: dict[int, dict[_Pattern, int]],
                    pause: Callable[[], object] | None) -> Iterator[_Wildcard]:
     """By rank, and of equal rank by line. Sorting all that a hostile file can hold at once would
@@ -268,7 +271,7 @@ def _highest_first(wildcards: dict[int, dict[_Pattern, int]],
         for allow in (1, 0):
             of_rank = [(mark, pattern) for pattern, mark in wildcards[size].items()
                        if mark % 2 == allow]
-            of_rank.sort(key=itemgetter(0))
+            of_rank.sort(key=_mark)
             for place, (mark, pattern) in enumerate(of_rank):
                 if pause is not None and not place % _PAUSE:
                     pause()
