@@ -16,7 +16,8 @@ from outbounds.robotstxt.reppy_engine import ReppyEngine
 from outbounds.robotstxt.reppy_process import ReppyProcess, unusable
 
 from .report import Row, ratio
-from .robots_differences import CASES, compare, generate
+from .robots_cases import generate
+from .robots_differences import CASES, compare
 
 QUESTIONS = 400  # of new paths, in each turn
 AGENT = "ExampleFetcher/1.0"
