@@ -69,7 +69,8 @@ def bash_is_new_enough() -> bool:
 def test_it_completes_in_bash(path: str) -> None:
     assert in_bash(path, "ev") == ["evidence"]
     assert in_bash(path, "accounts", "sus") == ["suspend"]
-    assert set(in_bash(path, "accounts", "set-")) == {"set-password", "set-plan", "set-inspect"}
+    assert set(in_bash(path, "accounts", "set-")) == {
+        "set-password", "set-plan", "set-inspect", "set-crawler", "set-purposes"}
     assert in_bash(path, "serve", "--ver") == ["--verbose"]
     assert in_bash(path, "completion", "z") == ["zsh"]
     assert set(in_bash(path, "")) == set(COMMANDS)
