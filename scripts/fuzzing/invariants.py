@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 
+import brotli
 import zstandard
 
 from outbounds.core.robots import Match, Robots
@@ -138,6 +139,7 @@ def decoding(case: Case) -> None:
 
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes, "gzip": lambda body: gzip.compress(body, 1, mtime=0), "deflate": zlib.compress,
+    "br": lambda body: brotli.compress(body, quality=1),
     "zstd": zstandard.ZstdCompressor().compress,
 }
 
