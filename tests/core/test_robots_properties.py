@@ -86,6 +86,25 @@ def test_greedy_finds_what_backtracking_finds(pattern: str, path: str) -> None:
     assert Group([Rule.of(False, pattern, 1)]).judge(path).allowed is (expected is None)
 
 
+RULES = st.lists(st.tuples(st.booleans(), st.text("ab*$/", min_size=1, max_size=6)), max_size=8)
+
+
+@given(RULES, st.text("ab/", max_size=6).map("/".__add__))
+@example([(True, "/*"), (False, "/"), (False, "/aaa")], "/")
+@example([(True, "/*"), (False, "/"), (False, "/$aa")], "/")
+def test_of_all_rules_that_match_the_longest_decides(
+        rules: list[tuple[bool, str]], path: str) -> None:
+    """Section 2.2.2, against each rule by itself: most octets, at equal length the allow."""
+    deciding: dict[tuple[int, bool], list[int]] = {}
+    for line, (allow, pattern) in enumerate(rules, 1):
+        if not Group([Rule.of(False, pattern, 1)]).judge(path).allowed:
+            deciding.setdefault((len(pattern), allow), []).append(line)
+    found = Group(Rule.of(allow, pattern, line)
+                  for line, (allow, pattern) in enumerate(rules, 1)).judge(path)
+    (_, allow), lines = max(deciding.items(), default=((0, True), [0]))
+    assert found.allowed is allow and found.line in lines
+
+
 class CountedPath(str):
     """Counts what the matcher reads of it."""
 
@@ -198,3 +217,23 @@ def test_what_is_arranged_for_many_names_is_bounded_by_the_file() -> None:
             assert robots.allowed(f"/own{n + 1}", f"n{n}").allowed
             kept = sum(len(group._prefixes) for group in robots._groups.values())
             assert kept <= 2 * robots._file.size
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text("ab*$/?%2F", min_size=1, max_size=8)),
+                max_size=8),
+       st.text("ab/?%2F", max_size=6).map("/".__add__))
+@example([(False, "/"), (True, "/*"), (True, "/longer")], "/")
+@example([(True, "/"), (False, "/*"), (True, "/longer")], "/")
+def test_a_group_decides_as_its_rules_do_one_by_one(
+    rules: list[tuple[bool, str]], path: str
+) -> None:
+    """Section 2.2.2: of the rules that match alone, the longest, allow on a tie."""
+    each = [Rule.of(allow, pattern, line) for line, (allow, pattern) in enumerate(rules, 1)]
+    target = origin_form(path)
+    fitting = [rule for rule in each if Group([rule]).judge(target).line]
+    best = max(fitting, key=lambda rule: rule.rank, default=None)
+    found = Group(each).judge(target)
+    assert found.allowed is (best is None or best.mark % 2 == 1)
+    assert (found.line == 0) is (best is None)
+    if best is not None and "%" not in path:
+        assert found.line == best.mark // 2, "the first of its rank"

@@ -244,9 +244,10 @@ class Group:
             return 2 * (len(target) + 1) + mark % 2, mark
         prefixes = self._prefixes
         for size in self._sizes:
-            mark = prefixes.get(target[:size])
+            prefix = target[:size]  # of a target that is shorter: all of it
+            mark = prefixes.get(prefix)
             if mark is not None:
-                return 2 * size + mark % 2, mark
+                return 2 * len(prefix) + mark % 2, mark
         return _NONE.rank, _NONE.mark
 
 
