@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -181,9 +182,9 @@ async def test_a_large_file_does_not_stall_the_loop(
 ) -> None:
     threads = []
 
-    def parse(body: bytes) -> Robots:
+    def parse(body: bytes, *pause: Callable[[], object]) -> Robots:
         threads.append(threading.current_thread())
-        return Robots(robots_parse.parse(body))
+        return Robots(robots_parse.parse(body, *pause))
 
     monkeypatch.setattr(Robots, "parse", parse)
     site.say(RULES + "#" * size + "\n")

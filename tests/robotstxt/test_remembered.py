@@ -179,9 +179,9 @@ async def test_a_large_file_is_parsed_again_in_a_thread_and_once(
     assert cache.peek(site.origin("a.test")) is None, "only one of them fits, parsed"
     threads, parse = [], Robots.parse
 
-    def counted(octets: bytes) -> Robots:
+    def counted(octets: bytes, *more: object) -> Robots:
         threads.append(threading.current_thread())
-        return parse(octets)
+        return parse(octets, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Robots, "parse", counted)
     answers = await asyncio.gather(

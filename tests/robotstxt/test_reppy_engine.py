@@ -149,7 +149,7 @@ async def test_killed_during_a_question() -> None:
     stage = Stage(deadline=30.0, count=1)
     await stage.ask("/")
     asking = asyncio.create_task(stage.ask("/endless"))
-    await asyncio.sleep(0)
+    await stage.until(lambda: not stage.workers._free)  # it has the question, or is about to
     (pid,) = stage.workers.pids
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerDied):
@@ -277,7 +277,7 @@ async def test_nothing_is_left_after_closing(stage: Stage) -> None:
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before, or while it is read
         return False
     return state not in ("Z", "X")
 

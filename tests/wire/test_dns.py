@@ -126,8 +126,9 @@ def test_public_for_the_check_and_not_after(rebinding: Bench, way: str, turned: 
 @pytest.mark.parametrize(("way", "robots"), [
     ("plain", True), ("inspected", False), ("socks", False)])  # in tunnels paths come later
 def test_granted_until_the_dial(rebinding: Bench, way: str, robots: bool, turned: str) -> None:
-    """The check, the fetch of robots.txt and the dial are look-ups of their own, each vetted."""
-    name = rebinding.name(turns(*[["127.0.0.1"]] * (1 + robots), [turned]))
+    """The check, the fetch of robots.txt, which looks before and after it has waited for its turn,
+    and the dial are look-ups of their own, each vetted."""
+    name = rebinding.name(turns(*[["127.0.0.1"]] * (1 + 2 * robots), [turned]))
     seen = len(rebinding.target.seen)
     assert rebinding.status(way, name, rebinding.target.port) == 403
     assert [each.path for each in rebinding.target.seen[seen:]] == ["/robots.txt"] * robots

@@ -69,7 +69,7 @@ def http_request(flow: http.HTTPFlow, way: Way, credentials: Credentials | None,
     else:
         scheme, path = request.scheme, request.path
         # HTTP/2 can send any (RFC 9113 section 8.3.1), and servers see a slash in front of it
-        if not path.startswith("/") and (path, request.data.method) != ("*", b"OPTIONS"):
+        if not path.startswith("/") and path != "*":
             raise Malformed("The path of the request does not begin with a slash.")
     # CONNECT's own target is its authority; a Host beside it says what a Host inside will say
     return Request(

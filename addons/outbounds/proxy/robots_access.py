@@ -22,6 +22,7 @@ from ..core.questions import NoSuchHost
 from ..evidence.record import Record
 from ..resolver import Resolver
 from ..robotstxt import Egress, Fetcher, RobotsCache, Snapshots, Unreachable, Visit
+from ..robotstxt.parsing import Parsing
 from ..settings import Settings
 from .dial import DialRefused, Permission, vet
 from .gate import Gate
@@ -54,13 +55,14 @@ def robots_cache(settings: Settings, access: RobotsAccess, egress: Egress | None
                  count: Callable[[str], None] = _nothing) -> RobotsCache:
     """The cache and its fetcher as configured; `count` as in `RobotsCache`."""
     fetch = settings.robots.fetch
+    parsing = Parsing()
     fetcher = Fetcher(access.resolve, access, admit=access.admit, egress=egress,
                       user_agent=user_agent(settings), deadline=fetch.timeout,
-                      at_once_per_site=fetch.at_once_per_site)
+                      at_once_per_site=fetch.at_once_per_site, parsing=parsing)
     snapshots = Snapshots(settings.service.data / "robots", settings.robots.snapshots.keep)
     return RobotsCache(fetcher, octets=settings.robots.cache.memory, flights=fetch.at_once,
                        flights_per_account=fetch.at_once_per_account, snapshots=snapshots,
-                       count=count)
+                       count=count, parsing=parsing)
 
 
 def needs_new_cache(old: Settings, new: Settings) -> bool:

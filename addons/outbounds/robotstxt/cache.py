@@ -33,8 +33,9 @@ from ..core.robots import Robots
 from .contract import Fetched, NotAsked, Origin, Unreachable
 from .fetch import Fetcher
 from .flights import Flights
-from .remembered import LARGE, File, Remembered, pack
+from .parsing import LARGE, Parsing
 from .remembered import Entry as Kept
+from .remembered import File, Remembered, pack
 from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class RobotsCache:
         flights_per_account: int = 256,
         snapshots: Snapshots | None = None,
         count: Callable[[str], None] = _nothing,
+        parsing: Parsing | None = None,
     ) -> None:
         """`octets` of memory bound what is remembered (least recently used goes first). `flights`
         under way at once, in all and per account, bound what one customer who names many hosts
@@ -88,7 +90,7 @@ class RobotsCache:
         self._clock, self._wall = clock, wall
         self._count = count
         self._flights = Flights(flights, flights_per_account)
-        self._parsing: dict[str, asyncio.Task[Robots]] = {}
+        self._parsing = parsing or Parsing()
         self._remembered = Remembered(octets)
 
     def __len__(self) -> int:
@@ -155,6 +157,7 @@ class RobotsCache:
     async def aclose(self) -> None:
         """End all flights. Waiting callers are told "unreachable"."""
         await self._flights.aclose()
+        self._parsing.close()
 
     # --- flights --------------------------------------------------------------------------------
 
@@ -275,18 +278,11 @@ class RobotsCache:
         body = file.unpacked()
         robots = file.robots
         if robots is None:
-            robots = Robots.parse(body) if file.size <= LARGE \
-                else await self._parsed_apart(file.digest, body)
+            try:
+                robots = await self._parsing.parsed(body, file.digest)
+            except NotAsked as failure:
+                return RobotsAnswer(None, "unreachable", "", str(failure), failure.retry)
         return self._answer(origin, kept, robots, body)
-
-    async def _parsed_apart(self, digest: str, body: bytes) -> Robots:
-        """In a thread, once for all who wait for it."""
-        parsing = self._parsing.get(digest)
-        if parsing is None:
-            parsing = asyncio.create_task(asyncio.to_thread(Robots.parse, body))
-            self._parsing[digest] = parsing
-            parsing.add_done_callback(lambda _: self._parsing.pop(digest))
-        return await asyncio.shield(parsing)
 
     def _answer(self, origin: Origin, kept: Kept, robots: Robots, body: bytes) -> RobotsAnswer:
         assert kept.file is not None

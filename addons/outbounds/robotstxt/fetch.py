@@ -36,7 +36,6 @@ import aiohttp
 from yarl import URL
 
 from ..core.destination import parse_host
-from ..core.robots import Robots
 from ..core.site import site_of
 from ..fetching import REDIRECTS, Pinned, check_literal, redirect_target
 from . import freshness
@@ -55,6 +54,7 @@ from .contract import (
     uncharged,
 )
 from .freshness import Known
+from .parsing import Parsing
 from .site_places import SitePlaces
 
 __all__ = ["Fetched", "Fetcher", "Known", "Origin", "Recorder", "Resolve", "Unreachable"]
@@ -94,12 +94,14 @@ class Fetcher:
         egress: Egress | None = None,
         deadline: float = 10.0,
         at_once_per_site: int = 4,
+        parsing: Parsing | None = None,
     ) -> None:
         """`user_agent` names the proxy and a contact URL; `deadline` seconds bound a fetch with
         all its redirects and waits; requests to one site beyond `at_once_per_site` wait in line."""
         self._resolve = resolve
         self._recorder = recorder
         self._admit = admit
+        self._parsing = parsing or Parsing()
         egress = egress or Egress()
         self._ssl: ssl.SSLContext | bool = egress.trust or True
         self._local = (egress.address, 0) if egress.address else None
@@ -244,7 +246,7 @@ class Fetcher:
             if heard.body.full:
                 break
         body = in_utf8(heard.body.finish(), reply.charset or "")
-        if await _is_page(body, reply.content_type):
+        if await self._is_page(body, reply.content_type):
             heard.outcome = "unreachable"
             raise Unreachable(f"{url.host} sends a page ({reply.content_type}) where its "
                               "robots.txt should be.")
@@ -270,12 +272,11 @@ class Fetcher:
             raise Unreachable(f"{error}.") from None
         return addresses
 
-
-async def _is_page(body: bytes, media_type: str) -> bool:
-    """A site that sends its rules under a wrong media type still has rules; markup has none."""
-    if body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return True
-    return media_type in _PAGES and not (await asyncio.to_thread(Robots.parse, body)).named
+    async def _is_page(self, body: bytes, media_type: str) -> bool:
+        """A site that sends its rules under a wrong media type still has rules; markup has none."""
+        if body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            return True
+        return media_type in _PAGES and not (await self._parsing.parsed(body)).named
 
 
 def _target(url: URL, location: str) -> URL:

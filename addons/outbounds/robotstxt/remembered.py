@@ -21,11 +21,9 @@ from ..core.questions import RobotsAnswer
 from ..core.robots import Robots
 from .contract import Origin
 from .freshness import Known
+from .parsing import LARGE
 
 PARSED_SHARE = 3  # of the memory, one part in so many is for what is parsed
-
-LARGE = 32 * 1024
-"""Octets; up to here any file is read in less than 10 ms, and most in a tenth of that."""
 
 _ENTRY, _FILE, _PARSED = 1400, 400, 4096
 _PER_LINE, _PER_WILDCARD, _PER_OCTET = 400, 80, 4

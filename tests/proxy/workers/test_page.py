@@ -20,6 +20,7 @@ GREATEST = frozenset({
     "outbounds_list_entries", "outbounds_list_age_seconds", "outbounds_list_error",
     "outbounds_list_stale", "outbounds_list_build_seconds",
     "outbounds_closed_targets", "outbounds_closed_targets_unreadable",
+    "outbounds_owned_sites", "outbounds_owned_sites_unreadable",
 })
 
 
