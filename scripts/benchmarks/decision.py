@@ -29,7 +29,6 @@ from outbounds.core.questions import (
     Take,
     TargetCharges,
     WhoIs,
-    judged,
 )
 from outbounds.core.request import Credentials, Name, Request, Source, Way
 from outbounds.core.verdict import Result
@@ -107,7 +106,7 @@ class Parts:
             WhoIs: lambda q: self.identifier.identify_now(q.credentials, q.source.ip),
             AddressesOf: lambda q: self.resolver.peek(q.host),
             RobotsOf: lambda q: self.robots.peek(q.origin),
-            JudgeRobots: judged,
+            JudgeRobots: lambda q: self.gate.engine.judge_now(q),
             TargetCharges: lambda q: self.gate.health.charges(q.host, q.tunnel),
             Take: lambda q: self.gate.pacer.take_now(q),
         }

@@ -70,7 +70,7 @@ async def test_verdicts_are_remembered(stage: Stage) -> None:
 async def test_what_is_not_reppys_to_say_is_our_own_matchers(stage: Stage) -> None:
     closed = question("/", body=b"User-agent: *\nDisallow: /\n", whole_site=True)
     assert stage.engine.judge_now(closed) == (Match(False, 2),)
-    absent = replace(question("/private"), answer=RobotsAnswer(Robots.parse(b""), "absent"))
+    absent = question("/private")._replace(answer=RobotsAnswer(Robots.parse(b""), "absent"))
     assert stage.engine.judge_now(absent) == (Match(True, 0),)
     assert await stage.engine.judge(absent) == (Match(True, 0),)
     assert stage.workers.pids == []

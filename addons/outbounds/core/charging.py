@@ -136,7 +136,7 @@ def refused(case: Case, verdict: Verdict) -> Generator[Question, Any, Verdict]:
     outcome = yield Take(charges, patient=False)
     if not isinstance(outcome, Exceeded):
         return verdict
-    again = tuple(replace(each, limit=replace(each.limit, id=each.limit.id + "/closing"))
+    again = tuple(each._replace(limit=replace(each.limit, id=each.limit.id + "/closing"))
                   for each in charges)
     case.hang_up = isinstance((yield Take(again, patient=False)), Exceeded)
     limit = outcome.limit

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .verdict import RateLimit
 
@@ -122,8 +122,7 @@ class Limit:
             host == name or host.endswith("." + name) for name in self.targets)
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """What one request costs under one limit, and whose state it is charged to.
 
     `need` is how much must be free though only `cost` is charged: a download is let begin when

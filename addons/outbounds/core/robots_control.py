@@ -12,15 +12,12 @@ hurried, and an operator who only watches must not do harm by it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
 from . import content_use, robots_readings, site_terms
 from .account import Account
 from .case import Case
 from .controls import Asking, of_kind
-from .questions import JudgeRobots, Question, RobotsAnswer, RobotsOf
-from .robots import Match
+from .questions import JudgeRobots, RobotsAnswer, RobotsOf
+from .robots import Match, Robots
 from .robots_terms import NO_TERMS
 from .rules import Identity
 from .verdict import Kind, Verdict, refuse
@@ -30,27 +27,41 @@ def robots(case: Case) -> Asking:
     request, policy = case.request, case.policy.robots
     account = case.account
     assert account is not None
-    mode, entry = policy.mode_for(account, request.host, case.now)
+    mode, entry, tunnel = policy.mode, "", request.way.opens_tunnel
+    if policy.modes:
+        mode, entry = policy.mode_for(account, request.host, case.now)
     if entry and mode in ("observe", "off"):
         case.robots_exempt = f"mode:{entry}"
     if mode == "off" or (request.method == "OPTIONS" and request.path == "*"):
         return None
-    if request.path.partition("?")[0] == "/robots.txt":
+    if request.path.startswith("/robots.txt") and request.path[11:12] in ("", "?"):
         return None  # always reachable: RFC 9309 section 2.2.2
-    if request.way.opens_tunnel and account.inspect:
+    if tunnel and account.inspect:
         return None  # each request inside will be judged by its own path
     owned = case.policy.owned.find(account.id, request.host, case.now)
     if owned is not None:
         case.robots_exempt = f"owner:{owned.host}"
         return None
     answer: RobotsAnswer = yield RobotsOf(request.origin, account, request.source)
-    if answer.robots is None and request.way.opens_tunnel and request.port not in (80, 443):
+    if answer.robots is None and tunnel and request.port not in (80, 443):
         # what will be spoken in the tunnel is not known yet; TLS is only the better guess
         clear = ("http", request.host.text, request.port)
         answer = yield RobotsOf(clear, account, request.source)
     case.robots = answer
-    case.robots_scope = "site" if request.way.opens_tunnel else "path"
-    verdict = yield from _judge(case, answer)
+    case.robots_scope = "site" if tunnel else "path"
+    verdict = None
+    if answer.robots is None:
+        verdict = refuse("robots", Kind.ROBOTS, answer.detail, rule="robots/unreachable",
+                         clause=policy.clause, retry_after=answer.retry_after)
+    else:
+        path, names = request.path or "/", agents(account, request.user_agent, policy.identity)
+        readings = (*robots_readings.others(path), path)
+        for reading in readings:
+            matches = yield JudgeRobots(answer, request.origin, reading, names, tunnel)
+            verdict = _by_the_rules(case, names, of_kind(matches, tuple))
+            if verdict is not None:
+                break
+        verdict = _beside_the_rules(case, answer.robots, names, readings, verdict)
     if verdict is None or case.lift("robots"):
         return None
     if mode == "observe":
@@ -59,34 +70,25 @@ def robots(case: Case) -> Asking:
     return verdict
 
 
-def _judge(case: Case, answer: RobotsAnswer) -> Generator[Question, Any, Verdict | None]:
-    request, policy, robots = case.request, case.policy.robots, answer.robots
-    assert case.account is not None
-    if robots is None:
-        return refuse("robots", Kind.ROBOTS, answer.detail, rule="robots/unreachable",
-                      clause=policy.clause, retry_after=answer.retry_after)
-    whole_site, path = request.way.opens_tunnel, request.path or "/"
-    names = agents(case.account, request.user_agent, policy.identity)
-    refusal = None
-    readings = (*robots_readings.others(path), path)
-    for reading in readings:
-        matches = yield JudgeRobots(answer, request.origin, reading, names, whole_site)
-        refusal = _by_the_rules(case, names, of_kind(matches, tuple))
-        if refusal is not None:
-            break
+def _beside_the_rules(case: Case, robots: Robots, names: tuple[str, ...],
+                      readings: tuple[str, ...], verdict: Verdict | None) -> Verdict | None:
+    """What the file asks for, which is noted whatever the rules say; and `verdict`, which is
+    theirs, or what that refuses."""
+    policy, account = case.policy.robots, case.account
+    assert account is not None
     asked = [terms for name in names if (terms := robots.terms(name)) is not NO_TERMS]
     said: tuple[content_use.Said, ...] = ()
-    if not whole_site:  # of what flows in a tunnel neither the number nor the paths are seen
+    if case.robots_scope == "path":  # in a tunnel neither the number nor the paths are seen
         if asked:
             case.site_limits = site_terms.paces(asked, policy, case.now)
         said = content_use.preferences(robots, readings, names)
         if said:
             case.preferences = tuple(preference for _, preference in said)
-    if refusal is None and asked and site_terms.VISIT_TIME in policy.honour:
-        refusal = _by_the_hours(case, site_terms.until_visit_time(asked, case.now))
-    if refusal is None and said and case.account.purposes and "content-signals" in policy.honour:
-        refusal = _by_the_use(case, said, case.account.purposes)
-    return refusal
+    if verdict is None and asked and site_terms.VISIT_TIME in policy.honour:
+        verdict = _by_the_hours(case, site_terms.until_visit_time(asked, case.now))
+    if verdict is None and said and account.purposes and "content-signals" in policy.honour:
+        verdict = _by_the_use(case, said, account.purposes)
+    return verdict
 
 
 def _by_the_rules(case: Case, names: tuple[str, ...], matches: tuple[Match, ...]

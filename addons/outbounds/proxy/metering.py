@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from ..core.limits import Charge, Exceeded, Over, Unit
@@ -56,7 +55,7 @@ class Meter:
             return not self._over
         for charges in groups:
             # what a charge needs stays in it, so that a Retry-After says when there is room again
-            found = self._store.debit(tuple(replace(each, cost=octets) for each in charges))
+            found = self._store.debit(tuple(each._replace(cost=octets) for each in charges))
             if found is None:
                 continue
             if found.limit.over is Over.PACE and not found.unavailable:

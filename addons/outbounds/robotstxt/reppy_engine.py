@@ -24,7 +24,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache, TTLCache
@@ -168,7 +167,7 @@ class ReppyEngine:
 
     async def _match(self, question: JudgeRobots, agent: str, allowed: bool) -> Match:
         """The verdict, and the line that our own matcher gives for it."""
-        alone = replace(question, agents=(agent,))
+        alone = question._replace(agents=(agent,))
         try:
             ours, *_ = self._rules.judge_now(alone) or await self._rules.judge(alone)
         except (TooBusy, TooLate):

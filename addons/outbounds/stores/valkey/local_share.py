@@ -38,7 +38,7 @@ class LocalShare(MemoryStore):
                 cost = min(charge.cost, held)
                 left[state] = held - cost
                 if cost:
-                    found.append(replace(charge, cost=cost))
+                    found.append(charge._replace(cost=cost))
         return tuple(found)
 
     def hold(self, charges: Charges) -> None:
@@ -57,7 +57,7 @@ def shared(charge: Charge, among: int) -> Charge:
         return charge
     limit = share_of(charge.limit, among, least)
     most = limit.count if limit.unit.held or limit.calendar else limit.burst
-    return replace(charge, limit=limit, need=min(charge.need, most))
+    return charge._replace(limit=limit, need=min(charge.need, most))
 
 
 @lru_cache(maxsize=4096)
