@@ -131,7 +131,7 @@ async def test_a_file_that_was_forgotten_is_sent_again(stage: Stage) -> None:
 async def test_a_file_under_anothers_digest_is_not_judged(stage: Stage) -> None:
     asked = question("/private")
     with pytest.raises(CannotRead, match="digest"):
-        await stage.engine.judge(replace(asked, answer=replace(asked.answer, body=b"")))
+        await stage.engine.judge(asked._replace(answer=replace(asked.answer, body=b"")))
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])

@@ -9,7 +9,7 @@ import pytest
 from store_scenario import TWO, Clock, Periods, ask, hosts, per_second, quota, tunnels, visit
 from storetest import BoundedContract
 
-from outbounds.core.limits import Exceeded, Taken
+from outbounds.core.limits import Charge, Exceeded, Taken
 from outbounds.stores import LimitStore
 from outbounds.stores.shared import SWEEP_EVERY, SharedStore, create, forget_worker
 
@@ -40,7 +40,8 @@ class Both:
     def __getattr__(self, name: str) -> Any:
         def call(charges: Any, *more: Any, **named: Any) -> Any:
             self.turn += 1
-            held = isinstance(charges, tuple) and any(each.limit.unit.held for each in charges)
+            many = isinstance(charges, tuple) and not isinstance(charges, Charge)
+            held = many and any(each.limit.unit.held for each in charges)
             return getattr(self.stores[0 if held else self.turn % 2], name)(
                 charges, *more, **named)
         return call

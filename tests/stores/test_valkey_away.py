@@ -248,7 +248,7 @@ def test_the_bound_on_what_all_shares_let_through(count: int, among: int) -> Non
 
 
 def test_what_one_request_needs_fits_into_a_share() -> None:
-    charge = replace(ask(octets("down", 1000, 100_000), cost=0, need=65_536)[0])
+    charge, = ask(octets("down", 1000, 100_000), cost=0, need=65_536)
     assert shared(charge, 10).need == shared(charge, 10).limit.burst == 10_000
     assert shared(ask(SIX, cost=5)[0], 6).limit.burst == 5
     gate = Limit("pause", SIX.unit, SIX.per, 1, 1.0, 0)
