@@ -143,14 +143,15 @@ def check(account: str, host: str, config_dir: Path) -> None:
         settings = load(config_dir, parse_rules)
         path = sites_path(settings.service.data)
         account_id, name = _account_id(config_dir, account), parse_host(host).text
-        before = _one(path, account_id, name)
+        _one(path, account_id, name)  # there is such a claim
+        asked = int(time.time() * 1000) / 1000  # as exactly as the file says it
         answers = RunningProxy(settings.service.data).ask_all(
             "sites-check", account=account_id, host=name)
         if not any(each["looks"] for each in answers):
             raise click.ClickException("no proxy runs that could look; it is looked for once one "
                                        "does" if not answers else "the proxy does not know the "
                                        "claim; its log may say why")
-        after = _looked(path, before)
+        after = _looked(path, account_id, name, asked)
     except BadHost as error:
         raise click.BadParameter(str(error), param_hint="HOST") from None
     except (SettingsError, SitesFileError) as error:
@@ -165,12 +166,12 @@ def check(account: str, host: str, config_dir: Path) -> None:
     raise click.ClickException(f"not found: {after.failure}{holds}")
 
 
-def _looked(path: Path, before: SiteClaim) -> SiteClaim:
-    """The claim after the next look."""
+def _looked(path: Path, account_id: str, name: str, asked: float) -> SiteClaim:
+    """The claim after the first look that began later than the Unix time `asked`."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        now = _one(path, before.account, before.host)
-        if now.looked != before.looked:
+        now = _one(path, account_id, name)
+        if now.looked is not None and now.looked >= asked:
             return now
         time.sleep(EVERY)
     raise click.ClickException(f"the proxy has not looked within {PATIENCE:g} s; its log may say "

@@ -74,8 +74,9 @@ class OwnershipChecks:
         claims = self._due()
         if not claims:
             return False
-        failures = await asyncio.gather(*map(self._look, claims))
+        # of when it began: who has published something since must not take this look's word for it
         now, lapse = self._wall(), self._lapse()
+        failures = await asyncio.gather(*map(self._look, claims))
         looked = [claim.after_look(printable(failure, MAX_FAILURE)[0], now, lapse)
                   for claim, failure in zip(claims, failures, strict=True)]
         # in a thread: a command may hold the lock
