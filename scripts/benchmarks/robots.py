@@ -17,7 +17,7 @@ from outbounds.robotstxt import RobotsCache
 from outbounds.robotstxt.engine import BuiltInEngine
 from outbounds.robotstxt.fetch import Fetched
 
-from . import robots_cache, robots_worst
+from . import robots_cache, robots_reppy, robots_worst
 from .report import Report, Row, at_most, ratio
 from .turns import Measure, interleaved, microseconds
 
@@ -71,6 +71,10 @@ def run(quick: bool) -> Report:
                         for reader in readers[1:]]
     report.rows += robots_worst.rows(min(turns, 5))
     report.rows += robots_cache.rows(turns)
+    try:
+        report.rows += robots_reppy.rows(turns)
+    except RuntimeError as error:
+        report.missing["reppy engine"] = str(error)
     return report
 
 
