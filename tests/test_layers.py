@@ -119,7 +119,7 @@ def _import_faults(path: str, tree: ast.AST, modules: set[str],
         elif mine == "cli" and name in modules & speaks_mitmproxy - DOORS:
             yield f"{path}:{line}: {name} is hook code; a command goes through launcher or service"
     for node in ast.walk(tree):
-        # which module that loads is not to be seen here; the tables of commands name modules of cli only
+        # which module that loads is not to be seen here; tables of commands name those of cli
         if isinstance(node, ast.Name) and node.id in ("import_module", "__import__") \
                 and path != "outbounds/cli/lazy_group.py":
             yield f"{path}:{node.lineno}: imports by a name made at run time"
