@@ -17,7 +17,7 @@ import requests
 from click.testing import CliRunner, Result
 
 from outbounds.cli import main
-from outbounds.cli.evidence import one_line
+from outbounds.cli.evidence_tail import one_line
 from wire.harness import ROOT, Proxy, free_port, make_config, wait_until
 from wire.origin import Origin
 

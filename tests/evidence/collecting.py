@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from outbounds.evidence.client import EvidenceClient
 from outbounds.evidence.decision import closing, opening
 from outbounds.evidence.identifier import new_id
+from outbounds.evidence.line import flat
 from outbounds.evidence.record import Encoder
 
 ADDONS = str(Path(__file__).resolve().parents[2] / "addons")
@@ -66,7 +66,7 @@ def on_disk(directory: Path) -> list[dict[str, str | int]]:
     for segment in sorted((directory / "segments").glob("*.jsonl")):
         data = segment.read_bytes()
         assert data == b"" or data.endswith(b"\n"), f"{segment} is torn"
-        found += [json.loads(line) for line in data.splitlines()]
+        found += [flat(line) for line in data.splitlines()]
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from outbounds.core.request import Credentials, Request, Source, Way
 from outbounds.core.verdict import Kind, refuse
 from outbounds.evidence.decision import closing, opening, opening_of
 from outbounds.evidence.identifier import new_id, timestamp
+from outbounds.evidence.line import flat
 from outbounds.evidence.record import FIELDS, Encoder, Record
 
 AT = 1_795_219_387_000_250_999  # 2026-11-21T00:03:07.000250999Z
@@ -63,7 +63,7 @@ def bare(**facts: object) -> Record:
 def test_any_text_in_any_field_is_one_line_that_decodes(field: str, text: str) -> None:
     line = ENCODER.encode(bare(**{field: text}), text)
     assert line.endswith(b"\n") and line.count(b"\n") == 1
-    found = json.loads(line)
+    found = flat(line)
     for name, (key, bound) in FIELDS.items():
         value = found.get(key, "")
         if bound:
@@ -76,7 +76,7 @@ def test_any_text_in_any_field_is_one_line_that_decodes(field: str, text: str) -
 @given(st.sampled_from(["user_id", "rule_id", "destination_ip"]),
        st.text("abcdefgh.:-é漢", max_size=30))
 def test_harmless_text_is_kept_as_it_is(field: str, text: str) -> None:
-    assert json.loads(ENCODER.encode(bare(**{field: text}))).get(FIELDS[field][0], "") == text
+    assert flat(ENCODER.encode(bare(**{field: text}))).get(FIELDS[field][0], "") == text
 
 
 @pytest.mark.parametrize(("path", "written"), [
@@ -88,21 +88,21 @@ def test_harmless_text_is_kept_as_it_is(field: str, text: str) -> None:
     ("/\u202egpj", "/%E2%80%AEgpj"),  # right-to-left override
 ])
 def test_what_cannot_be_printed_is_percent_encoded(path: str, written: str) -> None:
-    assert json.loads(ENCODER.encode(bare(), path))["url.path"] == written
+    assert flat(ENCODER.encode(bare(), path))["url.path"] == written
 
 
 def test_a_cut_field_is_named() -> None:
-    found = json.loads(ENCODER.encode(bare(user_agent="a" * 513), "/" + "é" * 1024))
+    found = flat(ENCODER.encode(bare(user_agent="a" * 513), "/" + "é" * 1024))
     assert found["outbounds.cut"] == "url.path user_agent.original"
     assert len(found["url.path"].encode()) == 2047  # whole characters only
     assert len(found["user_agent.original"]) == 512
-    assert "outbounds.cut" not in json.loads(ENCODER.encode(bare(user_agent="a" * 512), "/"))
+    assert "outbounds.cut" not in flat(ENCODER.encode(bare(user_agent="a" * 512), "/"))
 
 
 def test_empty_fields_are_left_out() -> None:
-    assert set(json.loads(ENCODER.encode(bare()))) == {
+    assert set(flat(ENCODER.encode(bare()))) == {
         "@timestamp", "event.id", "event.type", "event.kind", "event.action",
-        "outbounds.session"}
+        "outbounds.session", "outbounds.salt"}
 
 
 def test_identifiers_are_uuid7_of_their_moment() -> None:
@@ -150,9 +150,10 @@ def test_the_record_of_a_case() -> None:
     record = opening_of(case(Way.INSPECTED, inspect=True), id=new_id(AT), at=AT, action="request")
     line = ENCODER.encode(record, "/x?token=hush")
     assert b"horse" not in line and b"hush" not in line and b"alice" not in line
-    found = json.loads(line)
+    found = flat(line)
     assert re.fullmatch(r"token=h:[0-9a-f]{16}", found.pop("url.query"))
     assert found.pop("event.id") == record.id
+    assert re.fullmatch("[0-9a-f]{64}", found.pop("outbounds.detail.sha256"))
     assert found == {
         "@timestamp": timestamp(AT), "event.type": "start", "event.kind": "event",
         "event.action": "request", "outbounds.session": "session-1", "event.reason": "No.",
@@ -184,7 +185,7 @@ def test_a_closing_counts_bodies_or_the_tunnel(way: str, keys: dict[str, int]) -
     start.way = way
     end = closing(start, at=AT + 9, outcome="success", duration=9, status=200, request_bytes=5,
                   response_bytes=7, egress=("198.51.100.1", 4000), dialled="203.0.113.9")
-    found = json.loads(ENCODER.encode(end))
+    found = flat(ENCODER.encode(end))
     assert found.items() >= keys.items()
     assert (found["event.id"], found["event.type"], found["event.duration"]) == (start.id, "end", 9)
     assert (found["source.nat.ip"], found["source.nat.port"]) == ("198.51.100.1", 4000)

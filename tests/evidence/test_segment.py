@@ -196,8 +196,9 @@ def test_what_is_open_is_carried_over_segments(directory: Path) -> None:
         put(log, line(f"x{n}", session=f"s{n}"))
         log.close()
     segments(directory)[0].unlink()  # old segments are not read again, so not needed
-    ledger, odd = load(directory)
-    assert set(ledger.open) == {"x0", "x1", "x2"} and not odd
+    loaded = load(directory)
+    assert set(loaded.ledger.open) == {"x0", "x1", "x2"} and not loaded.odd
+    assert loaded.peaks.size == 3
 
 
 def test_a_broken_carry_is_said_and_the_segments_are_read(directory: Path) -> None:
@@ -206,5 +207,6 @@ def test_a_broken_carry_is_said_and_the_segments_are_read(directory: Path) -> No
     put(log, line("a"))
     log.close()
     (directory / "carried.json").write_text("{")
-    ledger, odd = load(directory)
-    assert set(ledger.open) == {"a"} and "carried.json" in odd[0]
+    loaded = load(directory)
+    assert set(loaded.ledger.open) == {"a"} and "carried.json" in loaded.odd[0]
+    assert loaded.peaks.size == 1

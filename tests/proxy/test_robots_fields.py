@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outbounds.evidence.line import flat
 from outbounds.evidence.record import END, FIELDS, Encoder, Record
 from outbounds.proxy.robots_fields import robots_fields
 
@@ -19,7 +18,7 @@ def written(*fields: tuple[bytes, bytes]) -> dict[str, str]:
     """The line of a record that has them."""
     record = Record(timestamp="", id="", type=END, kind="event", action="request",
                     **robots_fields(fields))
-    line: dict[str, str] = json.loads(ENCODER.encode(record))
+    line: dict[str, str] = flat(ENCODER.encode(record))
     return {name: value for name, value in line.items() if name in (TAG, USAGE, "outbounds.cut")}
 
 

@@ -11,7 +11,6 @@ known to the proxy itself. All else is as shipped.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -29,6 +28,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from outbounds.evidence.archive.reading import read_all
+from outbounds.evidence.line import fields
 from outbounds.identity import passwords
 from outbounds.identity.accounts_file import AccountsFile
 from outbounds.lists.rules_file import parse_rules
@@ -256,8 +257,7 @@ class Proxy:
 
     def records(self) -> list[dict[str, Any]]:
         """Every record on disk, in order."""
-        return [json.loads(line) for segment in sorted(self.data.glob("evidence/**/*.jsonl"))
-                for line in segment.read_bytes().split(b"\n")[:-1]]  # a last one may be half there
+        return [fields(each.envelope, each.detail) for each in read_all(self.data / "evidence")]
 
     def pairs(self, **wanted: Any) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
         """Opening and closing records by id, of the openings that have all `wanted` fields.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import resource
 import signal
@@ -19,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from outbounds.evidence.archive.reading import read_all
+from outbounds.evidence.line import fields
 
 from .harness import PASSWORD, Proxy, edit_yaml, free_port, lift_limits, make_config, wait_until
 from .origin import Origin
@@ -40,8 +42,7 @@ NAMES = {name: ["127.0.0.1"] for name in ("site.test", "other.test", "denied.tes
 
 def on_disk(config: Path) -> list[Record]:
     """Every whole line of the log, read from the files as another process would."""
-    return [json.loads(line) for segment in sorted(config.glob("var/evidence/**/*.jsonl"))
-            for line in segment.read_bytes().split(b"\n")[:-1]]
+    return [fields(each.envelope, each.detail) for each in read_all(config / "var" / "evidence")]
 
 
 def openings(records: list[Record], **wanted: Any) -> list[Record]:

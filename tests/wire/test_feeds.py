@@ -18,6 +18,8 @@ from aiohttp import web
 
 from outbounds.core.destination import parse_host
 from outbounds.core.hit import Terms
+from outbounds.evidence.archive.reading import read_all
+from outbounds.evidence.line import fields
 from outbounds.lists.compiled import Generation, verify
 from outbounds.lists.places import Places
 from outbounds.settings import Settings
@@ -88,9 +90,8 @@ class Machine:
         return [hit.rule for hit in generation.match(parse_host(name), 443, "", "")]
 
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line)
-                for segment in sorted((self.config / "var").glob("evidence/**/*.jsonl"))
-                for line in segment.read_bytes().split(b"\n")[:-1]]
+        return [fields(each.envelope, each.detail)
+                for each in read_all(self.config / "var" / "evidence")]
 
 
 @pytest.fixture

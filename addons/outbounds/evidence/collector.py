@@ -33,6 +33,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from .archive.reading import Damaged
+from .archive.seal import BadSeal
 from .frame import ACK, HELLO, NACK, PROTOCOL, RETRY, FrameError
 from .identifier import is_session
 from .ledger import InvalidLine, Slip, slip
@@ -40,6 +42,8 @@ from .listener import SocketTaken, listen
 from .log import EvidenceLog, say
 from .peer import Peer, peer_identity
 from .segment import MAX_BYTES, AppendError, DirectoryTaken, lock
+from .tlog.growth import HistoryDiffers
+from .tlog.keys import KeyUnusable
 
 Group = list[tuple[Peer, int, list[tuple[Slip, bytes]]]]  # (from whom, batch number, its lines)
 
@@ -78,10 +82,11 @@ class Collector:
     def _abandoned(self) -> bool:
         return self._listener is None and not self._peers and not self._leaving
 
-    def _timeout(self) -> float | None:
-        if not self._leaving:
-            return None
-        return max(0.0, min(self._leaving.values()) - time.monotonic())
+    def _timeout(self) -> float:
+        wait = self._log.wait()
+        if self._leaving:
+            wait = min(wait, min(self._leaving.values()) - time.monotonic())
+        return max(0.0, wait)
 
     # --- one turn ---------------------------------------------------------------------------
 
@@ -109,6 +114,8 @@ class Collector:
         now = time.monotonic()
         for session in [s for s, due in self._leaving.items() if due <= now]:
             self._close_orphans(session)
+        if self._log.wait() <= 0:
+            self._log.checkpoint()
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -222,6 +229,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
     parser.add_argument("--segment-size", type=int, default=MAX_BYTES,
                         help="bytes after which a new segment begins, besides every hour")
+    parser.add_argument("--name", default="outbounds",
+                        help="for a new log: what its origin begins with, such as a domain")
     parser.add_argument("--parent-fd", type=int, help="leave when this pipe ends")
     parser.add_argument("--allow-uid", type=int, action="append", default=[],
                         help="user id that may send records, besides root and our own")
@@ -233,9 +242,10 @@ def main(arguments: list[str] | None = None) -> None:
     os.umask(0o077)
     try:
         held = lock(options.dir, options.wait)
-        evidence = EvidenceLog(options.dir, options.segment_size)
+        evidence = EvidenceLog(options.dir, options.segment_size, options.name)
         listener = listen(options.socket, open_to_others=bool(options.allow_uid))
-    except (DirectoryTaken, SocketTaken, OSError, ValueError) as error:
+    except (DirectoryTaken, SocketTaken, KeyUnusable, HistoryDiffers, Damaged, BadSeal,
+            OSError, ValueError) as error:
         say(str(error))
         sys.exit(1)
     allowed = frozenset({0, os.geteuid(), *options.allow_uid})

@@ -16,12 +16,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from .archive.layout import all_segments
+from .archive.reading import read_segment
 from .directory import replace_file
+from .line import is_erased, leaf_of, split
 from .record import END, START
-from .segment import segments, sequence
+from .tlog.peaks import Peaks
 
 REMEMBERED = 65_536
 
@@ -48,6 +52,8 @@ class _Carried(msgspec.Struct):
     sequence: int  # of the first segment that this does not cover
     open: dict[str, tuple[str, str]]
     closed: list[str]
+    size: int = 0            # of the log before that segment,
+    peaks: list[str] = []    # and its tree
 
 
 _decode = msgspec.json.Decoder(Slip).decode
@@ -56,7 +62,7 @@ _decode = msgspec.json.Decoder(Slip).decode
 def slip(line: bytes) -> Slip:
     """The names in one line. Raises `InvalidLine`."""
     try:
-        found = _decode(line)
+        found = _decode(split(line)[0])
     except msgspec.MsgspecError as error:
         raise InvalidLine(f"not a record: {error}") from None
     if found.type not in (START, END):
@@ -104,38 +110,59 @@ class Ledger:
             found.setdefault(session, []).append(id)
         return found
 
-    def save(self, directory: Path, next_sequence: int) -> None:
-        """Write down what is open before segment `next_sequence` begins. Raises OSError.
+    def save(self, directory: Path, next_sequence: int, peaks: Peaks) -> None:
+        """Write down what is open, and the tree, before segment `next_sequence` begins. Raises
+        OSError.
 
         So a restart reads that segment only, however long ago a tunnel was opened. A crash between
         this and the new segment is harmless: every later segment will have that number or more.
         """
         replace_file(directory / "carried.json", msgspec.json.encode(
-            _Carried(next_sequence, self.open, list(self._closed))))
+            _Carried(next_sequence, self.open, list(self._closed), peaks.size,
+                     [each.hex() for each in peaks.hashes])))
 
 
-def load(directory: Path) -> tuple[Ledger, list[str]]:
-    """The ledger as of the end of the log, and a line for the operator about each oddity.
+class Loaded(NamedTuple):
+    """The ledger and the tree as of the end of the log, a line for the operator about each oddity,
+    and the tree's root when it had `marked` records (None if it never had)."""
 
-    Torn last lines must have been cut before. Raises OSError.
+    ledger: Ledger
+    peaks: Peaks
+    odd: list[str]
+    marked: bytes | None
+
+
+def load(directory: Path, mark: int = 0) -> Loaded:
+    """What the collector must know to go on. `mark`: the size at which the root is wanted.
+
+    Torn last lines must have been cut before. Raises OSError, Damaged, BadSeal.
     """
     ledger, odd = Ledger(), []
     carried = _Carried(0, {}, [])
+    peaks = Peaks()
     try:
         carried = msgspec.json.decode((directory / "carried.json").read_bytes(), type=_Carried)
+        peaks = Peaks(carried.size, [bytes.fromhex(each) for each in carried.peaks])
     except FileNotFoundError:
         pass
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         odd.append(f"{directory / 'carried.json'}: {error}; reading every segment instead")
+        carried = _Carried(0, {}, [])
+    if not carried.size:
+        carried.sequence = 0  # from before the log was a tree: all of it is to be hashed
     ledger.open = carried.open
     ledger._closed = OrderedDict.fromkeys(carried.closed)
-    for segment in segments(directory):
-        if sequence(segment) < carried.sequence:
+    marked = peaks.root() if peaks.size == mark else None
+    for segment in all_segments(directory):
+        if segment.sequence < carried.sequence:
             continue
-        with open(segment, "rb") as file:
-            for number, line in enumerate(file, 1):
+        for stored in read_segment(segment, peaks.size):
+            peaks.extend((leaf_of(stored.envelope),))
+            if peaks.size == mark:
+                marked = peaks.root()
+            if not is_erased(stored.envelope):
                 try:
-                    ledger.note(slip(line))
+                    ledger.note(slip(stored.envelope))
                 except InvalidLine as error:
-                    odd.append(f"{segment}:{number}: {error}")
-    return ledger, odd
+                    odd.append(f"{segment}: record {stored.position}: {error}")
+    return Loaded(ledger, peaks, odd, marked)

@@ -8,8 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from .ledger import Slip, load, slip
+from .line import split
 from .record import orphan
 from .segment import MAX_BYTES, AppendError, SegmentWriter, cut_torn_line, segments
+from .tlog.checkpoint import Checkpoint
+from .tlog.growth import Growth, HistoryDiffers, last_signed
+from .tlog.keys import KeyRing
+from .tlog.merkle import leaf_hash
 
 
 def say(text: str) -> None:
@@ -23,22 +28,29 @@ def say(text: str) -> None:
 
 class EvidenceLog:
     """Opens the log of a directory that the caller has locked, mending what a crash left;
-    a segment that has reached `max_bytes` is followed by another.
+    a segment that has reached `max_bytes` is followed by another. `name` is for a new log
+    (`KeyRing`).
 
-    Raises OSError.
+    Raises OSError, KeyUnusable, HistoryDiffers, Damaged, BadSeal.
     """
 
-    def __init__(self, directory: Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, directory: Path, max_bytes: int = MAX_BYTES,
+                 name: str = "outbounds") -> None:
         self._directory = directory
+        ring = KeyRing(directory / "log", name, time.time())
+        signed = last_signed(directory / "log", ring)
         # only the newest can be torn: a segment is left only when all of it is on disk
         for segment in segments(directory)[-1:]:
             if torn := cut_torn_line(segment):
                 say(f"{segment}: cut a torn last line of {torn} bytes, never acknowledged")
-        self._ledger, oddities = load(directory)
-        for oddity in oddities:
+        loaded = load(directory, signed.size if signed else 0)
+        for oddity in loaded.odd:
             say(oddity)
+        _check(directory, signed, loaded.peaks.size, loaded.marked)
+        self._ledger = loaded.ledger
+        self.growth = Growth(directory / "log", ring, loaded.peaks)
         self._writer = SegmentWriter(directory, max_bytes)
-        self._failing = False
+        self._failing = self._unsigned = False
 
     def sessions(self) -> set[str]:
         """The sessions that have open records."""
@@ -53,7 +65,8 @@ class EvidenceLog:
         noted = []
         try:
             if self._writer.due(now):
-                self._ledger.save(self._directory, self._writer.next_sequence)
+                self._ledger.save(self._directory, self._writer.next_sequence, self.growth.peaks)
+                self.growth.begin_segment(self._writer.next_path(now), now)
             fresh = []
             for name, line in lines:
                 was_open = self._ledger.open.get(name.id)
@@ -62,6 +75,7 @@ class EvidenceLog:
                     fresh.append(line)
             if fresh:
                 self._writer.append(b"".join(fresh), now)
+                self.growth.grow([leaf_hash(split(line)[0]) for line in fresh])
         except (AppendError, OSError) as error:
             self._ledger.undo(noted)
             if not self._failing:
@@ -81,5 +95,42 @@ class EvidenceLog:
             self.append([(slip(line), line) for line in lines])
         return len(lines)
 
+    def wait(self) -> float:
+        """Seconds until a checkpoint is due."""
+        return self.growth.wait(time.monotonic())
+
+    def checkpoint(self) -> None:
+        """Sign what is on disk. A disk that does not take it is said once: what was acknowledged
+        is safe without, and the next one covers it."""
+        try:
+            self.growth.checkpoint(time.monotonic(), time.time())
+        except OSError as error:
+            if not self._unsigned:
+                say(f"cannot write the checkpoint: {error}; trying again every second")
+            self._unsigned = True
+        else:
+            if self._unsigned:
+                say("checkpoints are written again")
+            self._unsigned = False
+
     def close(self) -> None:
+        self.checkpoint()
         self._writer.close()
+
+
+def _check(directory: Path, signed: Checkpoint | None, size: int, marked: bytes | None) -> None:
+    """Refuse to sign a history other than the one that was signed before: that would hide for ever
+    that records were lost, or changed."""
+    if signed is None or marked == signed.root:
+        return
+    if size < signed.size:
+        what = f"it has {size} records and {signed.size} were signed: some are missing"
+    elif marked is None:
+        # older than what the newest segment began with; `evidence verify` compares it
+        return
+    else:
+        what = f"its first {signed.size} records are not those that were signed"
+    raise HistoryDiffers(
+        f"{directory}: {what}. Nothing is recorded until this is clear: `outbounds evidence verify`"
+        " says which. Bring the missing files back from a backup; or keep this directory as "
+        "evidence, and give the log another one")

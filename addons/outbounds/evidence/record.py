@@ -1,15 +1,26 @@
-"""One line of evidence: flat JSON under Elastic Common Schema names, integers and strings only.
+"""One record of evidence: flat JSON under Elastic Common Schema names, integers and strings only.
 
-Everything that happens leaves two lines with the same `event.id`: an opening (`event.type`
-"start"), safe on disk before anything reaches the target, and a closing ("end") that says what
-came of it. The opening says who, what and under which rule; the closing adds only what was not
-yet known. Fields that are empty or 0 are left out.
+Everything that happens leaves records with the same `event.id`: an opening (`event.type` "start"),
+safe on disk before anything reaches the target; a "connection" for each connection to the target
+that was made for it, with the egress address and port, so that a tunnel which is still open can be
+found by them; and a closing ("end") that says what came of it. The opening says who, what and
+under which rule; the others add only what was not yet known. Fields that are empty or 0 are left
+out.
+
+A record is an *envelope* (who, when, where, verdict), which is what the log hashes, and a *detail*
+(`DETAIL`: path, user agent and the like), which can be erased without touching the log: the
+envelope holds the SHA-256 of the detail's bytes, and the detail begins with a salt of 128 bits, so
+that nobody who is left with the hash can guess what was hashed. An envelope without a detail has
+a salt of its own, since its hash outlives it, too. `line` says how the two are stored.
 
 `FIELDS` is the format: the name in the log of each attribute, and the bound of its text in bytes.
-The bytes made here are the bytes stored, and later the bytes hashed: no reader re-encodes them.
+The bytes made here are the bytes stored and the bytes hashed: no reader re-encodes them.
 """
 
 from __future__ import annotations
+
+import os
+from hashlib import sha256
 
 import msgspec
 
@@ -17,16 +28,18 @@ from .identifier import is_session, timestamp
 from .privacy import Hasher, printable, scrubbed_agent, scrubbed_reason
 
 START = "start"
+CONNECTION = "connection"
 END = "end"
 
 # attribute: (name in the log, most bytes of text; 0 for an integer)
 FIELDS: dict[str, tuple[str, int]] = {
     "timestamp": ("@timestamp", 32),
     "id": ("event.id", 36),
-    "type": ("event.type", 8),
+    "type": ("event.type", 16),
     "kind": ("event.kind", 16),
     "action": ("event.action", 64),
     "session": ("outbounds.session", 64),
+    "begin": ("event.start", 32),                               # of a span that ends here
     "outcome": ("event.outcome", 16),
     "reason": ("event.reason", 512),
     "duration": ("event.duration", 0),                          # ns
@@ -54,6 +67,7 @@ FIELDS: dict[str, tuple[str, int]] = {
     "http_response_status_code": ("http.response.status_code", 0),
     "http_response_bytes": ("http.response.bytes", 0),
     "tls_server_name": ("tls.client.server_name", 255),
+    "tls_ja4": ("tls.client.ja4", 40),                          # fingerprint of the ClientHello
     "tls_version": ("tls.version", 16),
     "tls_cipher": ("tls.cipher", 64),
     "tls_next_protocol": ("tls.next_protocol", 16),             # ALPN
@@ -81,7 +95,20 @@ FIELDS: dict[str, tuple[str, int]] = {
     "exception": ("outbounds.exception", 256),                  # ids of the dated exceptions used
     "observed": ("outbounds.observed", 512),                    # what "observe" did not refuse
     "cut": ("outbounds.cut", 256),                              # names of the fields that were cut
+    "trace_id": ("trace.id", 32),                               # of the request's traceparent
+    "parent_id": ("parent.id", 16),
+    "clock_offset": ("outbounds.clock.offset", 0),              # ns ours is behind the true time
+    "clock_error": ("outbounds.clock.error", 0),                # ns: the most that it can be wrong
+    "case": ("outbounds.case", 64),                             # the case that it was done for
+    "scope": ("outbounds.scope", 2048),                         # what it was done to
+    "count": ("outbounds.count", 0),                            # to how many records
+    "salt": ("outbounds.salt", 32),
+    "detail": ("outbounds.detail.sha256", 64),                  # of the detail's bytes
 }
+
+# What an erasure takes away: it may say what was read, or by whom, beyond what an account is.
+DETAIL = ("url_path", "url_query", "url_fragment", "user_agent", "robots_tag",
+          "robots_content_usage", "trace_id", "parent_id")
 
 
 class Record(
@@ -99,6 +126,7 @@ class Record(
     kind: str
     action: str
     session: str = ""
+    begin: str = ""
     outcome: str = ""
     reason: str = ""
     duration: int = 0
@@ -126,6 +154,7 @@ class Record(
     http_response_status_code: int = 0
     http_response_bytes: int = 0
     tls_server_name: str = ""
+    tls_ja4: str = ""
     tls_version: str = ""
     tls_cipher: str = ""
     tls_next_protocol: str = ""
@@ -153,6 +182,33 @@ class Record(
     exception: str = ""
     observed: str = ""
     cut: str = ""
+    trace_id: str = ""
+    parent_id: str = ""
+    clock_offset: int = 0
+    clock_error: int = 0
+    case: str = ""
+    scope: str = ""
+    count: int = 0
+    salt: str = ""
+    detail: str = ""
+
+
+class Detail(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename=lambda name: FIELDS[name][0] if name in FIELDS else name,
+):
+    """The erasable part of a record. `salt` comes first."""
+
+    salt: str = msgspec.field(name="salt")
+    url_path: str = ""
+    url_query: str = ""
+    url_fragment: str = ""
+    user_agent: str = ""
+    robots_tag: str = ""
+    robots_content_usage: str = ""
+    trace_id: str = ""
+    parent_id: str = ""
 
 
 _TEXTS = tuple((name, bound) for name, (_, bound) in FIELDS.items() if bound)
@@ -170,7 +226,8 @@ class Encoder:
         self._hash = Hasher(key)
 
     def encode(self, record: Record, target: str = "") -> bytes:
-        """`record` as one JSON line ending in a newline; changes `record` on the way.
+        """`record` as one line (see `line`), ending in a newline; changes `record` on the way: its
+        detail is moved out of it.
 
         `target` is the request target as received (origin or absolute form, with its query):
         it alone fills `url.path`, `url.query` and `url.fragment`, so that no caller can put a
@@ -198,7 +255,7 @@ class Encoder:
                     cut.append(FIELDS[name][0])
         if cut:
             record.cut = " ".join(cut)[:FIELDS["cut"][1]]
-        return _encode(record) + b"\n"
+        return _line(record)
 
     def _split(self, record: Record, target: str) -> bool:
         path, _, fragment = target.partition("#")
@@ -214,5 +271,18 @@ class Encoder:
 
 def orphan(id: str, action: str, session: str, at: int, reason: str) -> bytes:
     """The closing line that the collector itself writes for an opening whose maker is gone."""
-    return _encode(Record(timestamp=timestamp(at), id=id, type=END, kind="event", action=action,
-                          session=session, outcome="unknown", reason=reason)) + b"\n"
+    return _line(Record(timestamp=timestamp(at), id=id, type=END, kind="event", action=action,
+                        session=session, outcome="unknown", reason=reason))
+
+
+def _line(record: Record) -> bytes:
+    salt = os.urandom(16).hex()
+    held = [getattr(record, name) for name in DETAIL]
+    if not any(held):
+        record.salt, record.detail = salt, ""
+        return _encode(record) + b"\n"
+    detail = _encode(Detail(salt, *held))
+    for name in DETAIL:
+        setattr(record, name, "")
+    record.salt, record.detail = "", sha256(detail).hexdigest()
+    return b"%b\t%b\n" % (_encode(record), detail)

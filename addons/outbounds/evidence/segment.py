@@ -2,7 +2,8 @@
 
     DIR/lock                                   flock(2): who writes here
     DIR/carried.json                           what was open when the newest segment began
-    DIR/segments/2026-11-21T01-000001.jsonl    hour (UTC) and a sequence number that only grows
+    DIR/segments/2026-11-21T01-000001.jsonl    hour (UTC) and a sequence number that only grows;
+                                               what becomes of it later: `archive`
 
 Acknowledged means: the lines were written and fdatasync returned. What follows from that:
 
@@ -24,6 +25,7 @@ import time
 from pathlib import Path
 from time import gmtime, strftime
 
+from .archive.layout import all_segments
 from .directory import fsync_directory
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -38,8 +40,8 @@ class DirectoryTaken(Exception):
 
 
 def segments(directory: Path) -> list[Path]:
-    """Every segment under `directory`, oldest first. The sequence number decides: the hour is
-    the wall clock's, which may have been set back."""
+    """Every segment under `directory` that is not sealed yet, oldest first. The sequence number
+    decides: the hour is the wall clock's, which may have been set back."""
     return sorted((directory / "segments").glob("????-??-??T??-*.jsonl"), key=sequence)
 
 
@@ -107,8 +109,8 @@ class SegmentWriter:
     def __init__(self, directory: Path, max_bytes: int = MAX_BYTES) -> None:
         self._directory = directory / "segments"
         self._max_bytes = max_bytes
-        existing = segments(directory)
-        self._sequence = sequence(existing[-1]) if existing else 0
+        existing = all_segments(directory)  # the sealed ones, too: a number is used once
+        self._sequence = existing[-1].sequence if existing else 0
         self._fd = -1
         self._hour = ""
         self._length = 0     # bytes acknowledged in the open segment
@@ -118,6 +120,10 @@ class SegmentWriter:
     def next_sequence(self) -> int:
         """The number that the next new segment will have."""
         return self._sequence + 1
+
+    def next_path(self, now: float) -> Path:
+        """Where the segment that an append at `now` would begin will be."""
+        return self._directory / f"{max(_hour(now), self._hour)}-{self.next_sequence:06d}.jsonl"
 
     def due(self, now: float) -> bool:
         """Whether an append at `now` (Unix s) begins a new segment."""
@@ -163,9 +169,9 @@ class SegmentWriter:
         # closed first, and the number is spent even if this fails: a segment that was left is
         # never written again, which is what `ledger.load` relies on
         self.close()
-        self._sequence += 1
+        path = self.next_path(now)
         hour = max(_hour(now), self._hour)
-        path = self._directory / f"{hour}-{self._sequence:06d}.jsonl"
+        self._sequence += 1
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             os.fsync(fd)

@@ -28,6 +28,15 @@ MAX_PAUSE = 2.0
 LIVED = 10.0  # s: a collector that ran this long is not in a crash loop
 
 
+def command(directory: Path, socket: Path) -> tuple[list[str], dict[str, str]]:
+    """Words and environment that start a collector on `directory` and `socket`."""
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([_PACKAGE, inherited] if inherited else [_PACKAGE])
+    # -P: a file in the current directory must not stand in for a module
+    return ([sys.executable, "-P", "-m", "outbounds.evidence.collector", "--dir", str(directory),
+             "--socket", str(socket)], {**os.environ, "PYTHONPATH": path})
+
+
 class CollectorProcess:
     """`python -m outbounds.evidence.collector` on `directory` and `socket`, as a child.
 
@@ -92,15 +101,10 @@ class CollectorProcess:
 
     async def _spawn(self) -> None:
         assert self._pipe is not None
-        inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([_PACKAGE, inherited] if inherited else [_PACKAGE])
+        words, environment = command(self._directory, self._socket)
         self._process = await asyncio.create_subprocess_exec(
-            # -P: a file in the current directory must not stand in for a module
-            sys.executable, "-P", "-m", "outbounds.evidence.collector",
-            "--dir", str(self._directory), "--socket", str(self._socket), "--parent-fd", "0",
-            *self._options,
-            stdin=self._pipe[0], stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            *words, "--parent-fd", "0", *self._options,
+            stdin=self._pipe[0], stdout=subprocess.DEVNULL, env=environment,
             start_new_session=True,  # Ctrl-C is for the proxy, which then stops this in order
         )
 

@@ -17,6 +17,7 @@ Use what is exported here.
 """
 
 from .documents import ParseRules
+from .evidence import Evidence
 from .list_source import ListSource
 from .loader import Settings, load, load_identity, load_service
 from .problem import Problem, SettingsError
@@ -24,7 +25,6 @@ from .robots import RobotsFile
 from .rules import Clause, Feed, ForgedHeaders
 from .service import (
     Dns,
-    Evidence,
     Failures,
     Heads,
     Htpasswd,

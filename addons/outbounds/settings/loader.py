@@ -19,6 +19,7 @@ from ..core.hit import Matcher
 from ..core.rules import Policy
 from . import build
 from .documents import Documents, ParseRules
+from .evidence import Evidence
 from .fields import Context
 from .limits import LimitsFile
 from .list_source import ListSource
@@ -37,7 +38,7 @@ from .rules import (
     PlansFile,
     ProtocolFile,
 )
-from .service import Evidence, Identity, Service
+from .service import Identity, Service
 from .source import read_yaml
 
 FOREVER = float("inf")

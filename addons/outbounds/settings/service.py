@@ -1,6 +1,6 @@
-"""How the service runs: config/outbounds.yaml, identity.yaml and evidence.yaml.
+"""How the service runs: config/outbounds.yaml and identity.yaml.
 
-outbounds.yaml and evidence.yaml decide on no request, so they do not enter the policy's version.
+outbounds.yaml decides on no request, so it does not enter the policy's version.
 All times are seconds, all sizes bytes, all paths absolute.
 """
 
@@ -25,7 +25,6 @@ from .fields import (
     PositiveDuration,
     PositiveSize,
     Rate,
-    SocketPath,
     Strict,
     Token,
 )
@@ -159,18 +158,3 @@ class Identity(Strict):
     cache: Duration
     failures: Failures
     networks: Networks
-
-
-class Evidence(Strict):
-    """config/evidence.yaml.
-
-    `collector` spawn: the proxy starts the collector; external: a service manager does, and it
-    listens on `socket`. `ack_timeout` seconds without an acknowledgement refuse the request;
-    a segment is closed at `segment_size` bytes.
-    """
-
-    directory: InData
-    collector: Literal["spawn", "external"]
-    socket: SocketPath
-    ack_timeout: PositiveDuration
-    segment_size: PositiveSize

@@ -1,0 +1,109 @@
+"""Tiles as files, under the names that C2SP tlog-tiles gives them.
+
+    tile/L/N         256 hashes of level L
+    tile/L/N.p/W     the first W of them, of a tile that is not full
+
+N is written in groups of three digits, all but the last with an "x" before it: x001/x234/067.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..directory import fsync_directory
+from .merkle import HASH_SIZE, node_hash
+from .tree import TILE_HEIGHT, TILE_OCTETS, TILE_WIDTH
+
+
+class BadTile(Exception):
+    """A tile is missing or damaged. The message names the file."""
+
+
+def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
+    """Where a tile is, with the hashes that it has."""
+    name = f"{index % 1000:03d}"
+    while index := index // 1000:
+        name = f"x{index % 1000:03d}/{name}"
+    partial = "" if width == TILE_WIDTH else f".p/{width}"
+    return f"tile/{level}/{name}{partial}"
+
+
+class TileStore:
+    """Full tiles under `folder`. What was written is on disk once `sync` has returned; what a
+    crash takes before that is made again from the records."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._unsynced: list[Path] = []
+        self._folders: set[Path] = set()
+
+    def keep(self, level: int, index: int, octets: bytes) -> None:
+        """Raises OSError."""
+        path = self._folder / tile_path(level, index)
+        if path.parent not in self._folders:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folders.add(path.parent)
+        # under another name first: whoever reads beside us must not meet half a tile
+        draft = path.with_name(f".{path.name}.new")
+        draft.write_bytes(octets)
+        os.replace(draft, path)
+        self._unsynced.append(path)
+
+    def sync(self) -> None:
+        """Raises OSError; then all of it is tried again the next time."""
+        for path in self._unsynced:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        folders = {path.parent for path in self._unsynced}
+        for folder in sorted(folders | {each.parent for each in folders}, reverse=True):
+            fsync_directory(folder)
+        self._unsynced.clear()
+
+    def tile(self, level: int, index: int) -> bytes:
+        """A full tile. Raises BadTile."""
+        path = self._folder / tile_path(level, index)
+        try:
+            octets = path.read_bytes()
+        except OSError as error:
+            raise BadTile(f"{path}: {error.strerror}") from None
+        if len(octets) != TILE_OCTETS:
+            raise BadTile(f"{path}: {len(octets)} octets instead of {TILE_OCTETS}")
+        return octets
+
+    def reader(self, size: int, edge: list[bytes]) -> TileReader:
+        return TileReader(self, size, edge)
+
+
+class TileReader:
+    """`merkle.Read` over the tiles of a tree of `size` leaves, whose last ones are the `edge`."""
+
+    def __init__(self, store: TileStore, size: int, edge: list[bytes]) -> None:
+        self._store, self._size, self._edge = store, size, edge
+        self._held: dict[tuple[int, int], bytes] = {}
+
+    def __call__(self, level: int, index: int) -> bytes:
+        """Raises BadTile."""
+        height, within = divmod(level, TILE_HEIGHT)
+        first = index << within  # of the hashes of the tile's level
+        tile, at = divmod(first, TILE_WIDTH)
+        octets = self._tile(height, tile)[at * HASH_SIZE:(at + (1 << within)) * HASH_SIZE]
+        hashes = [octets[i:i + HASH_SIZE] for i in range(0, len(octets), HASH_SIZE)]
+        if len(hashes) != 1 << within:
+            raise BadTile(f"the log has no subtree {index} of height {level}")
+        while len(hashes) > 1:
+            hashes = [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
+        return hashes[0]
+
+    def _tile(self, level: int, index: int) -> bytes:
+        if index == self._size >> TILE_HEIGHT * (level + 1):
+            return self._edge[level] if level < len(self._edge) else b""
+        found = self._held.get((level, index))
+        if found is None:
+            if len(self._held) > 1024:
+                self._held.clear()
+            found = self._held[level, index] = self._store.tile(level, index)
+        return found
