@@ -1,15 +1,18 @@
 """What the collector knows about the lines it holds: which openings still wait for their closing.
 
-A line is named by (`event.id`, `event.type`). A client that did not hear an acknowledgement sends
-its lines again, so each name is taken once and a repetition is dropped:
+A line is named by (`event.id`, `event.type`), a connection by its `@timestamp`, too, since there
+may be several of one id. A client that did not hear an acknowledgement sends its lines again, so
+each name is taken once and a repetition is dropped:
 
-    line      dropped when its id is
-    opening   open or closed
-    closing   closed
+    line         dropped when its id is
+    opening      open or closed
+    connection   closed, or open with a connection of that very time
+    closing      closed
 
 "Closed" is remembered for the newest `REMEMBERED` ids: a repetition comes right after a reconnect,
 not later. A closing whose opening never came is kept: it tells of a request that was refused
-because its opening could not be written.
+because its opening could not be written. So is a connection without an opening; its id is open
+from then on, so that it gets a closing, too, should its maker die.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from .archive.layout import all_segments
 from .archive.reading import read_segment
 from .directory import replace_file
 from .line import is_erased, leaf_of, split
-from .record import END, START
+from .record import CONNECTION, END, START
 from .tlog.peaks import Peaks
 
 REMEMBERED = 65_536
@@ -38,7 +41,7 @@ class Slip(
     msgspec.Struct,
     gc=False,  # a restart makes a million of them
     rename={"id": "event.id", "type": "event.type", "action": "event.action",
-            "session": "outbounds.session"},
+            "session": "outbounds.session", "timestamp": "@timestamp"},
 ):
     """The part of a line that names it; the rest is not looked at."""
 
@@ -46,11 +49,20 @@ class Slip(
     type: str
     action: str
     session: str
+    timestamp: str = ""
+
+
+class Open(NamedTuple):
+    """A record that waits for its closing; `connections` are the times of those on record."""
+
+    session: str
+    action: str
+    connections: tuple[str, ...] = ()
 
 
 class _Carried(msgspec.Struct):
     sequence: int  # of the first segment that this does not cover
-    open: dict[str, tuple[str, str]]
+    open: dict[str, Open]
     closed: list[str]
     size: int = 0            # of the log before that segment,
     peaks: list[str] = []    # and its tree
@@ -65,49 +77,56 @@ def slip(line: bytes) -> Slip:
         found = _decode(split(line)[0])
     except msgspec.MsgspecError as error:
         raise InvalidLine(f"not a record: {error}") from None
-    if found.type not in (START, END):
-        raise InvalidLine("event.type is neither start nor end")
+    if found.type not in (START, CONNECTION, END):
+        raise InvalidLine("event.type is none of start, connection, end")
     return found
 
 
 class Ledger:
-    """`open` maps the id of each open record to (session, action)."""
+    """`open` maps the id of each open record to what is known of it."""
 
     def __init__(self) -> None:
-        self.open: dict[str, tuple[str, str]] = {}
+        self.open: dict[str, Open] = {}
         # not a plain dict: taking its first key again and again is quadratic in CPython
         self._closed: OrderedDict[str, None] = OrderedDict()
 
     def note(self, found: Slip) -> bool:
         """Take a line's name; False where it is a repetition."""
-        if found.id in self._closed:
+        id = found.id
+        if id in self._closed:
             return False
         if found.type == START:
-            if found.id in self.open:
+            if id in self.open:
                 return False
-            self.open[found.id] = (found.session, found.action)
+            self.open[id] = Open(found.session, found.action)
             return True
-        self.open.pop(found.id, None)
-        self._closed[found.id] = None
+        if found.type == CONNECTION:
+            known = self.open.get(id) or Open(found.session, found.action)
+            if found.timestamp in known.connections:
+                return False
+            self.open[id] = known._replace(connections=(*known.connections, found.timestamp))
+            return True
+        self.open.pop(id, None)
+        self._closed[id] = None
         if len(self._closed) > REMEMBERED:
             self._closed.popitem(last=False)
         return True
 
-    def undo(self, noted: list[tuple[Slip, tuple[str, str] | None]]) -> None:
+    def undo(self, noted: list[tuple[Slip, Open | None]]) -> None:
         """Forget names whose lines did not reach the disk; the pairs are (line, what was open)."""
         for found, was_open in reversed(noted):
-            if found.type == START:
+            if found.type == END:
+                self._closed.pop(found.id, None)
+            if was_open is None:
                 self.open.pop(found.id, None)
             else:
-                self._closed.pop(found.id, None)
-                if was_open is not None:
-                    self.open[found.id] = was_open
+                self.open[found.id] = was_open
 
     def sessions(self) -> dict[str, list[str]]:
         """The open ids of each session."""
         found: dict[str, list[str]] = {}
-        for id, (session, _) in self.open.items():
-            found.setdefault(session, []).append(id)
+        for id, known in self.open.items():
+            found.setdefault(known.session, []).append(id)
         return found
 
     def save(self, directory: Path, next_sequence: int, peaks: Peaks) -> None:

@@ -54,7 +54,7 @@ class EvidenceLog:
 
     def sessions(self) -> set[str]:
         """The sessions that have open records."""
-        return {session for session, _ in self._ledger.open.values()}
+        return {known.session for known in self._ledger.open.values()}
 
     def append(self, lines: list[tuple[Slip, bytes]]) -> None:
         """Write the lines that are not repetitions; returns when they are on disk.
@@ -89,8 +89,8 @@ class EvidenceLog:
     def close_orphans(self, session: str) -> int:
         """Close what `session` left open as "unknown"; how many. Raises `AppendError`."""
         at = time.time_ns()
-        lines = [orphan(id, action, session, at, "the proxy process ended")
-                 for id, (owner, action) in self._ledger.open.items() if owner == session]
+        lines = [orphan(id, known.action, session, at, "the proxy process ended")
+                 for id, known in self._ledger.open.items() if known.session == session]
         if lines:
             self.append([(slip(line), line) for line in lines])
         return len(lines)
