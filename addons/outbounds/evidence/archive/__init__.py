@@ -14,7 +14,9 @@ checksum, so that one record is read without the others and damage stays where i
 written last: a segment without it is not sealed, whatever else lies there, and one with it needs
 its .jsonl no more. The newest segment, which the collector may be writing to, is never sealed.
 
-An erasure writes the details anew under the next number, then the seal, then removes the old ones.
+Retention and erasure (`retention`) write what changes anew under the next number (details.1.zst,
+records.1.zst), then the seal, which names the files in force, then remove the old ones. So a reader
+that finds a file gone reads the seal again.
 
 Everything here runs outside the collector and the proxy, in the keeper (`keeper`) or a command.
 """

@@ -36,6 +36,11 @@ class Segment:
     def details(self, generation: int) -> Path:
         return self.folder / f"{self.stem}.details.{generation}.zst"
 
+    def records_of(self, generation: int) -> Path:
+        """Where the records are once some were removed; 0 is as they were sealed."""
+        return (self.folder / f"{self.stem}.records.{generation}.zst" if generation
+                else self.records)
+
     @property
     def index(self) -> Path:
         return self.folder / f"{self.stem}.parquet"

@@ -115,8 +115,15 @@ def _pick(segment: Segment, first: int, positions: list[int]) -> Iterator[Stored
 
 def _frame(segment: Segment, seal: Seal, number: int) -> Iterator[Stored]:
     start = seal.first + number * seal.frame_records
-    envelopes = read_frame(segment.folder, seal.records, number).split(b"\n")[:-1]
-    details = read_frame(segment.folder, seal.details, number).split(b"\n")[:-1]
+    try:
+        envelopes = read_frame(segment.folder, seal.records, number).split(b"\n")[:-1]
+        details = read_frame(segment.folder, seal.details, number).split(b"\n")[:-1]
+    except FileNotFoundError:
+        newer = load_seal(segment.seal)
+        if newer.generation == seal.generation:
+            raise
+        yield from _frame(segment, newer, number)  # something was removed while we read
+        return
     if len(envelopes) != len(details):
         raise Damaged(f"{segment.seal}: frame {number} has {len(envelopes)} records and "
                       f"{len(details)} details")

@@ -49,9 +49,9 @@ class Index(msgspec.Struct, frozen=True):
 class Seal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`first` is the position in the log of its first record, `count` how many there are.
     `begin` and `end` are Unix µs between which everything it tells of lies (a closing tells of the
-    time since its opening). `generation` numbers the details. `erased` records have a placeholder,
-    `erased_details` have no detail any more. `shipped` is Unix s since when a copy is in the
-    object store."""
+    time since its opening). `generation` is the number of the newest files: each removal of
+    details or records begins another. `erased` records have a placeholder, `erased_details` of the
+    others have no detail any more. `shipped` is Unix s since when a copy is in the object store."""
 
     first: int
     count: int
