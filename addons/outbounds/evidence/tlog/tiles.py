@@ -9,11 +9,14 @@ N is written in groups of three digits, all but the last with an "x" before it: 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..directory import fsync_directory
-from .merkle import HASH_SIZE, node_hash
-from .tree import TILE_HEIGHT, TILE_OCTETS, TILE_WIDTH
+from .merkle import HASH_SIZE
+from .tree import TILE_HEIGHT, TILE_OCTETS, TILE_WIDTH, subtree_root
+
+_HELD = 1024  # tiles that a reader keeps in memory, 8 KiB each
 
 
 class BadTile(Exception):
@@ -79,31 +82,32 @@ class TileStore:
 
 
 class TileReader:
-    """`merkle.Read` over the tiles of a tree of `size` leaves, whose last ones are the `edge`."""
+    """`merkle.Read` over the tiles of a tree of `size` leaves, whose last ones are the `edge`.
+    `fresh` are full tiles, by (level, index), that are not in the store."""
 
-    def __init__(self, store: TileStore, size: int, edge: list[bytes]) -> None:
+    def __init__(self, store: TileStore, size: int, edge: list[bytes],
+                 fresh: Mapping[tuple[int, int], bytes] | None = None) -> None:
         self._store, self._size, self._edge = store, size, edge
+        self._fresh = fresh or {}
         self._held: dict[tuple[int, int], bytes] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         """Raises BadTile."""
         height, within = divmod(level, TILE_HEIGHT)
-        first = index << within  # of the hashes of the tile's level
-        tile, at = divmod(first, TILE_WIDTH)
-        octets = self._tile(height, tile)[at * HASH_SIZE:(at + (1 << within)) * HASH_SIZE]
-        hashes = [octets[i:i + HASH_SIZE] for i in range(0, len(octets), HASH_SIZE)]
-        if len(hashes) != 1 << within:
+        # the first of the hashes of the tile's level, and the tile it is in
+        tile, at = divmod(index << within, TILE_WIDTH)
+        octets = self.hashes(height, tile)[at * HASH_SIZE:(at + (1 << within)) * HASH_SIZE]
+        if len(octets) != HASH_SIZE << within:
             raise BadTile(f"the log has no subtree {index} of height {level}")
-        while len(hashes) > 1:
-            hashes = [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
-        return hashes[0]
+        return subtree_root(octets)
 
-    def _tile(self, level: int, index: int) -> bytes:
+    def hashes(self, level: int, index: int) -> bytes:
+        """What there is of a tile: a full one, or the tree's edge. Raises BadTile."""
         if index == self._size >> TILE_HEIGHT * (level + 1):
             return self._edge[level] if level < len(self._edge) else b""
-        found = self._held.get((level, index))
+        found = self._fresh.get((level, index)) or self._held.get((level, index))
         if found is None:
-            if len(self._held) > 1024:
+            if len(self._held) >= _HELD:
                 self._held.clear()
             found = self._held[level, index] = self._store.tile(level, index)
         return found
