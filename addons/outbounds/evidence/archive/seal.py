@@ -1,11 +1,14 @@
 """A segment's seal: which records it has, in which files, and the checksum of everything.
 
 The seal itself is not signed. What it says of records and details follows from the tree, which is;
-it is there to find them quickly, and to say where damage lies.
+it is there to find them quickly, and to say where damage lies. It is one line of JSON, and on a
+second line that line's SHA-256 in hex: damage to the seal itself is told apart from damage to what
+it seals.
 """
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -74,8 +77,11 @@ _decode = msgspec.json.Decoder(Seal).decode
 
 def load_seal(path: Path) -> Seal:
     """Raises BadSeal, OSError."""
+    line, _, checksum = path.read_bytes().partition(b"\n")
+    if checksum != sha256(line).hexdigest().encode() + b"\n":
+        raise BadSeal(f"{path}: it is not what was written: its checksum differs")
     try:
-        seal = _decode(path.read_bytes())
+        seal = _decode(line)
     except msgspec.MsgspecError as error:
         raise BadSeal(f"{path}: {error}") from None
     if seal.version != 1:
@@ -85,4 +91,5 @@ def load_seal(path: Path) -> Seal:
 
 def save_seal(path: Path, seal: Seal) -> None:
     """Durable when it returns; the old one or the new is there after a crash. Raises OSError."""
-    replace_file(path, _encode(seal))
+    line = _encode(seal)
+    replace_file(path, b"%b\n%b\n" % (line, sha256(line).hexdigest().encode()))

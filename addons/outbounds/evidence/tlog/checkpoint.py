@@ -4,11 +4,11 @@ tlog-checkpoint)."""
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from .merkle import HASH_SIZE
 from .moment import read_moment
+from .note import strict_base64
 
 
 class BadCheckpoint(ValueError):
@@ -51,8 +51,8 @@ class Checkpoint:
         if not (size.isascii() and size.isdecimal()) or (size[0] == "0" and size != "0"):
             raise BadCheckpoint(f"{size[:40]!r} is no size")
         try:
-            root = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+            root = strict_base64(encoded)
+        except ValueError:
             root = b""
         if len(root) != HASH_SIZE:
             raise BadCheckpoint(f"{encoded[:80]!r} is no root hash")

@@ -10,7 +10,6 @@ Ed25519 (RFC 8032), of which the whole text is signed. A verifier is written as 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,8 +54,8 @@ class Verifier:
         name, _, rest = text.strip().partition("+")
         claimed, _, encoded = rest.partition("+")
         try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+            key = strict_base64(encoded)
+        except ValueError:
             raise BadNote(f"{text.strip()!r} is no verifier key: NAME+ID+BASE64") from None
         if key[:1] != _ED25519:
             raise BadNote(f"{name}: not an Ed25519 key")
@@ -76,6 +75,15 @@ class Signer:
     def verifier(self) -> Verifier:
         return Verifier(self.name, self.key.public_key().public_bytes(
             Encoding.Raw, PublicFormat.Raw))
+
+
+def strict_base64(text: str) -> bytes:
+    """The octets of `text`, in the one way that they are written: with the bits that padding leaves
+    over not 0 (RFC 4648 section 3.5), a bit could be flipped unseen. Raises ValueError."""
+    octets = base64.b64decode(text, validate=True)
+    if base64.b64encode(octets).decode() != text:
+        raise ValueError("not as base64 is written")
+    return octets
 
 
 def sign(text: str, signers: Sequence[Signer]) -> str:
@@ -105,8 +113,8 @@ def split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     for line in lines:
         name, space, encoded = line.removeprefix(_MARK).partition(" ")
         try:
-            octets = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+            octets = strict_base64(encoded)
+        except ValueError:
             octets = b""
         if not line.startswith(_MARK) or not space or not name or len(octets) < 5:
             raise BadNote(f"{line[:80]!r} is no signature line")

@@ -111,3 +111,16 @@ class TileReader:
                 self._held.clear()
             found = self._held[level, index] = self._store.tile(level, index)
         return found
+
+
+def edge_at(read: TileReader, size: int) -> list[bytes]:
+    """The edge of the tree as it was at `size` leaves: what a complete subtree's hash is does not
+    depend on what came after it. Raises BadTile."""
+    edge = []
+    for level in range(max(1, -(-size.bit_length() // TILE_HEIGHT))):
+        tile, width = divmod(size >> TILE_HEIGHT * level, TILE_WIDTH)
+        hashes = read.hashes(level, tile)[:width * HASH_SIZE] if width else b""
+        if len(hashes) < width * HASH_SIZE:
+            raise BadTile(f"{tile_path(level, tile, width)}: the tiles do not reach so far")
+        edge.append(hashes)
+    return edge
