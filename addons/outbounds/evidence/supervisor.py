@@ -13,15 +13,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import outbounds
-
-# found from where we are, which under `mitmdump -s` is a source tree on nobody's path
-_PACKAGE = str(Path(outbounds.__file__).resolve().parent.parent)
+from .child import module
 
 FIRST_PAUSE = 0.1
 MAX_PAUSE = 2.0
@@ -30,11 +26,7 @@ LIVED = 10.0  # s: a collector that ran this long is not in a crash loop
 
 def command(directory: Path, socket: Path) -> tuple[list[str], dict[str, str]]:
     """Words and environment that start a collector on `directory` and `socket`."""
-    inherited = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([_PACKAGE, inherited] if inherited else [_PACKAGE])
-    # -P: a file in the current directory must not stand in for a module
-    return ([sys.executable, "-P", "-m", "outbounds.evidence.collector", "--dir", str(directory),
-             "--socket", str(socket)], {**os.environ, "PYTHONPATH": path})
+    return module("collector", "--dir", str(directory), "--socket", str(socket))
 
 
 class CollectorProcess:

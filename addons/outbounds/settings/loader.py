@@ -104,7 +104,7 @@ def load_identity(config_dir: Path) -> Identity:
     Raises SettingsError with every fault of outbounds.yaml, which says where the data are, and of
     identity.yaml; references to what other files define are not checked.
     """
-    _need_folder(config_dir)
+    need_folder(config_dir)
     first, second = (read_yaml(config_dir / name, str(config_dir / name))
                      for name in ("outbounds.yaml", "identity.yaml"))
     context = Context(config_dir, config_dir.absolute() / "var", {
@@ -125,7 +125,7 @@ def load_service(config_dir: Path) -> Service:
 
     Raises SettingsError with every fault of that file.
     """
-    _need_folder(config_dir)
+    need_folder(config_dir)
     file = read_yaml(config_dir / "outbounds.yaml", str(config_dir / "outbounds.yaml"))
     service = validate(file, Service, Context(config_dir, config_dir.absolute() / "var", {
         "plan": None, "limit": None, "list": None, "clause": None}, {}))
@@ -135,7 +135,7 @@ def load_service(config_dir: Path) -> Service:
     return service
 
 
-def _need_folder(config_dir: Path) -> None:
+def need_folder(config_dir: Path) -> None:
     if not config_dir.is_dir():
         raise SettingsError((Problem(str(config_dir), 0, (), ABSENT, "no such folder; name one "
                                      "with --config, or write one with `outbounds init DIR`"),))
@@ -150,7 +150,7 @@ def load(config_dir: Path, parse_rules: ParseRules, now: float | None = None) ->
     """
     if now is None:
         now = time.time()
-    _need_folder(config_dir)
+    need_folder(config_dir)
     documents = Documents(config_dir, parse_rules)
     files = documents.files
     context = Context(config_dir, config_dir.absolute() / "var", {

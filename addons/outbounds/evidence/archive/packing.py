@@ -4,8 +4,9 @@ One pass over the lines does everything that needs each of them: their leaves' h
 they tell of, and the compressed frames. `compare` then reads the files back and the lines again,
 and holds one against the other, octet for octet.
 
-zstd's level 9: measured on lines of a proxy's traffic, 12 makes them 1 % smaller in thrice the
-time, and 3 makes them 7 % larger in half of it.
+zstd's level 9, as measured on lines of a proxy's traffic: 95 octets a record, 159,000 records a
+second. Level 3 has 103 at 603,000, level 12 has 94 at 87,000, level 19 has 83 at 3,300: a machine
+that serves customers cannot wait for that.
 """
 
 from __future__ import annotations

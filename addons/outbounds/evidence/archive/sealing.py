@@ -1,4 +1,4 @@
-"""Sealing a segment: hot lines become compressed, checksummed files, and nothing is lost on the way.
+"""Sealing a segment: hot lines become compressed, checksummed files, and none is lost on the way.
 
 The order, and what a crash right after each step leaves behind:
 
@@ -19,13 +19,15 @@ seal only what is left over is removed.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ..directory import fsync_directory
 from ..tlog.checkpoint import Checkpoint
 from .layout import Segment
 from .packing import compare, pack
-from .seal import Seal, save_seal
+from .reading import Damaged
+from .seal import Seal, load_seal, save_seal
 from .tiling import Tiler
 
 DRAFT = ".new"
@@ -35,15 +37,19 @@ class Unlike(Exception):
     """The records are not those that were signed. The message names the file and what to do."""
 
 
-def seal_segment(segment: Segment, tiler: Tiler, expected: Checkpoint | None) -> Seal:
+def seal_segment(segment: Segment, tiler: Tiler, expected: Checkpoint | None,
+                 say: Callable[[str], None]) -> Seal:
     """Seal `segment`, whose first record comes at `tiler.size`. `expected` is the log as it was
     when the segment ended; None where the caller has compared that already.
 
     Raises Unlike, Damaged, OSError.
     """
     first = tiler.size
-    drafts = _draft(segment.records), _draft(segment.details(0))
+    drafts = _drafts(segment)
     packed = pack(segment.hot, *drafts)
+    if packed.torn:
+        say(f"{segment.hot}: left out a torn last line of {packed.torn} octets, which was never "
+            "acknowledged")
     tiler.extend(packed.leaves)
     if expected is not None and (tiler.size, tiler.root()) != (expected.size, expected.root):
         for draft in drafts:
@@ -81,5 +87,27 @@ def unlike(segment: Segment, first: int, size: int, expected: Checkpoint) -> str
             "if there is a backup of it as it was, put that in its place")
 
 
-def _draft(path: Path) -> Path:
-    return path.with_name(path.name + DRAFT)
+def remove_drafts(segment: Segment) -> None:
+    """What a pass that was killed may have left beside `segment`, which no collector writes to any
+    more. Raises OSError."""
+    for draft in (*_drafts(segment), *(path.with_name(f".{path.name}{DRAFT}")
+                                       for path in (segment.seal, segment.checkpoint))):
+        draft.unlink(missing_ok=True)
+
+
+def remove_sealed(segment: Segment) -> None:
+    """The hot lines of a sealed segment, which a crash left. Raises Damaged, BadSeal, OSError."""
+    seal = load_seal(segment.seal)
+    for part in (seal.records, seal.details):
+        path = segment.folder / part.name
+        if not seal.shipped and (not path.exists() or path.stat().st_size != part.octets):
+            raise Damaged(f"{path}: not the {part.octets} octets that were sealed; {segment.hot} "
+                          f"still has the records: remove {segment.seal} to seal them again")
+    segment.hot.unlink()
+    fsync_directory(segment.folder)
+
+
+def _drafts(segment: Segment) -> tuple[Path, Path]:
+    one, other = (path.with_name(path.name + DRAFT)
+                  for path in (segment.records, segment.details(0)))
+    return one, other

@@ -71,6 +71,10 @@ class Tiler:
         for leaf in leaves:
             append(leaf)
 
+    def copy(self) -> Tiler:
+        """Another one of the same tree, to try something with."""
+        return Tiler(self._log, self._tiled())
+
     def rewind(self, size: int) -> None:
         """Go back to `size` leaves. What a complete subtree's hash is does not depend on what came
         after it, so the tiles have it. Raises BadTile."""
@@ -91,9 +95,11 @@ class Tiler:
         for tile in self._full:
             self._store.keep(*tile)
         sync_filesystem(self._log)
-        replace_file(self._log / "tiles.json", msgspec.json.encode(Tiled(
-            self.size, tuple(each.hex() for each in self._tree.edge))))
+        replace_file(self._log / "tiles.json", msgspec.json.encode(self._tiled()))
         self._full.clear()
+
+    def _tiled(self) -> Tiled:
+        return Tiled(self.size, tuple(each.hex() for each in self._tree.edge))
 
     def _grown(self, size: int, edge: list[bytes]) -> Tree:
         return Tree(lambda *tile: self._full.append(tile), size, edge)

@@ -6,9 +6,12 @@ It makes one pass and ends. The collector starts it when there is something to d
 operator does; a pass that finds another at work leaves at once. It is niced, and what it loads
 (zstandard, DuckDB, an S3 client) never is in the process that acknowledges records.
 
-    task    the table of tasks, in their order, and what each is given
-    pass_   one pass: the lock, the tasks, what came of them
-    kept    what came of them, in DIR/kept.json
+    table     the tasks, in their order
+    task      what each is given
+    one_pass  they run, whatever becomes of the others
+    kept      what came of them, in DIR/kept.json
+    lock      one process at a time changes sealed segments
+    spawn     when the collector starts a pass
 
 A pass may be killed anywhere: each task finds what the last one left, and goes on.
 """
