@@ -20,7 +20,17 @@ import pytest
 from collecting import ADDONS, names, on_disk, wait_for
 
 from outbounds.evidence.client import EvidenceUnavailable
-from outbounds.evidence.frame import ACK, HEADER, HELLO, NACK, PROTOCOL, RECORDS, RETRY, frame
+from outbounds.evidence.frame import (
+    ACK,
+    HEADER,
+    HELLO,
+    NACK,
+    PROTOCOL,
+    RECORDS,
+    RETRY,
+    STATE,
+    frame,
+)
 
 ROUNDS = 15
 
@@ -280,12 +290,15 @@ def connect(path: Path) -> socket.socket:
 
 
 def answer(connection: socket.socket) -> tuple[int, int, bytes] | None:
-    """One frame, or None where the collector hung up."""
-    header = connection.recv(HEADER.size, socket.MSG_WAITALL)
-    if len(header) < HEADER.size:
-        return None
-    length, number, kind = HEADER.unpack(header)
-    return kind, number, connection.recv(length, socket.MSG_WAITALL) if length else b""
+    """One frame that answers something, or None where the collector hung up."""
+    while True:
+        header = connection.recv(HEADER.size, socket.MSG_WAITALL)
+        if len(header) < HEADER.size:
+            return None
+        length, number, kind = HEADER.unpack(header)
+        payload = connection.recv(length, socket.MSG_WAITALL) if length else b""
+        if kind != STATE:
+            return kind, number, payload
 
 
 STRANGER = """
@@ -329,7 +342,8 @@ GOOD = b'{"event.id":"a","event.type":"start","event.action":"x","outbounds.sess
     b"GET / HTTP/1.1\r\n\r\n", frame(HELLO, 0, b"other/1 s1"), frame(HELLO, 0, PROTOCOL + b"a b"),
     frame(RECORDS, 1, GOOD),
     *(frame(HELLO, 0, PROTOCOL + b"s1") + rest for rest in (
-        frame(9, 1, GOOD), frame(ACK, 1), frame(RECORDS, 1, b""), frame(RECORDS, 1, GOOD[:-1]),
+        frame(9, 1, GOOD), frame(ACK, 1), frame(STATE, 0, b"{}"),
+        frame(RECORDS, 1, b""), frame(RECORDS, 1, GOOD[:-1]),
         frame(RECORDS, 1, GOOD[:-1] + b"\r" + GOOD), frame(RECORDS, 1, b"{}\n"),
         frame(RECORDS, 1, b"\n"), frame(RECORDS, 1, GOOD.replace(b"start", b"info")),
         HEADER.pack(2**31, 1, RECORDS)))])

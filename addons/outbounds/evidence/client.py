@@ -7,15 +7,19 @@
         ...                            # refuse the request (503)
     client.post(closing_line)          # not awaited, and not lost while this process lives
 
-**A commit that raised, or was cancelled, still needs its closing.** Its opening stays queued and
-may reach the disk later (or may be there already: only the acknowledgement was missing). So the
-caller refuses the request and posts a closing with outcome "failure", as for every other refusal.
+**A commit that raised, or was cancelled, still needs its closing**, unless the exception says that
+nothing was `kept`. Its opening stays queued and may reach the disk later (or may be there already:
+only the acknowledgement was missing). So the caller refuses the request and posts a closing with
+outcome "failure", as for every other refusal.
 
 What is not acknowledged is kept, in order, and sent again after a reconnect or a refusal; the
 collector drops repetitions. The memory for that is bounded: beyond half of it no opening is kept,
 beyond all of it no line (`lost` counts them; the collector closes their openings as "unknown" when
 this process ends). While anything is wrong `available` is False and `commit` raises at once
 instead of making every customer wait for a timeout of their own.
+
+Once the collector says that its disk is nearly `full`, openings are not even kept: what room is
+left belongs to the closings of what is under way.
 """
 
 from __future__ import annotations
@@ -27,9 +31,10 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from .frame import ACK, HELLO, NACK, PROTOCOL, RECORDS, RETRY, FrameError, frame, frames
+from .frame import ACK, HELLO, NACK, PROTOCOL, RECORDS, RETRY, STATE, FrameError, frame, frames
 from .identifier import is_session
 from .outbox import Batch, EvidenceUnavailable, Outbox
+from .state import State, parse_state
 
 __all__ = ["EvidenceClient", "EvidenceUnavailable"]
 
@@ -44,7 +49,8 @@ class EvidenceClient:
     `session` is the `Encoder`'s. `timeout` seconds bound each commit; `max_bytes` bounds what is
     kept unacknowledged. `observe(seconds)` is called with the time from hand-over to
     acknowledgement of each batch. `acks` and `nacks` count batches, `reconnects` the connections
-    after the first.
+    after the first. `state` is what the collector last said of the log and its disk; `news`, if
+    set, is called after each of these and after each acknowledgement.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class EvidenceClient:
         self._observe = observe
         self._outbox = Outbox(max_bytes)
         self.acks = self.nacks = self.reconnects = 0
+        self.state = State()
+        self.news: Callable[[], None] | None = None
         self._trouble = "not connected yet"
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -70,7 +78,12 @@ class EvidenceClient:
     @property
     def available(self) -> bool:
         """Whether a commit has a chance now."""
-        return not self._trouble
+        return not self._trouble and not self.state.full
+
+    @property
+    def full(self) -> str:
+        """Why nothing new may begin though the collector answers, or ""."""
+        return self.state.full
 
     @property
     def lost(self) -> int:
@@ -85,7 +98,8 @@ class EvidenceClient:
     async def wait_available(self, within: float) -> None:
         """Return once the collector answers. Raises `EvidenceUnavailable` after `within` s."""
         if not await self._until(lambda: self.available, within):
-            raise EvidenceUnavailable(f"{self._path}: {self._trouble} (waited {within:g} s)")
+            raise EvidenceUnavailable(
+                f"{self._path}: {self._trouble or self.full} (waited {within:g} s)")
 
     async def commit(self, line: bytes) -> None:
         """Return when `line` (one encoded record) is on disk in the collector process.
@@ -93,10 +107,12 @@ class EvidenceClient:
         Raises `EvidenceUnavailable` when that is not known to be so within the timeout, and
         ValueError where `line` is not exactly one line. See above for what must follow.
         """
+        if self.state.full:
+            raise EvidenceUnavailable(self.state.full)
         # half is kept free for closings: they tell the fate of what is already under way
         batch = self._keep(line, self._outbox.max_bytes // 2)
         if self._trouble:
-            raise EvidenceUnavailable(self._trouble)
+            raise EvidenceUnavailable(self._trouble, kept=batch is not None)
         if batch is None:
             raise EvidenceUnavailable("too many records wait for an acknowledgement")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -167,6 +183,9 @@ class EvidenceClient:
         oldest = self._outbox.oldest
         if kind == ACK:
             self._acknowledge(number)
+        elif kind == STATE and (state := parse_state(payload)) is not None:
+            self.state = state
+            self._told()
         # a NACK for a frame sent before the retry is old news: its lines have a new number, or none
         elif kind == NACK and oldest is not None and 0 < oldest.number <= number:
             self.nacks += 1
@@ -187,8 +206,13 @@ class EvidenceClient:
         self._pause = 0.0
         self._stop_watch()
         self._trouble = ""
-        self._changed.set()
+        self._told()
         self._send()
+
+    def _told(self) -> None:
+        self._changed.set()
+        if self.news is not None:
+            self.news()
 
     def _retry(self) -> None:
         if self._refused:

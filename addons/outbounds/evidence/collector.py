@@ -35,13 +35,14 @@ from pathlib import Path
 
 from .archive.reading import Damaged
 from .archive.seal import BadSeal
-from .frame import ACK, HELLO, NACK, PROTOCOL, RETRY, FrameError
+from .frame import ACK, HELLO, NACK, PROTOCOL, RETRY, STATE, FrameError
 from .identifier import is_session
 from .ledger import InvalidLine, Slip, slip
 from .listener import SocketTaken, listen
 from .log import EvidenceLog, say
 from .peer import Peer, peer_identity
 from .segment import MAX_BYTES, AppendError, DirectoryTaken, lock
+from .state import LOOK, Watch
 from .tlog.growth import HistoryDiffers
 from .tlog.keys import KeyUnusable
 
@@ -52,8 +53,10 @@ class Collector:
     """`parent` is a descriptor whose end of file means that the parent is gone, or None."""
 
     def __init__(self, evidence: EvidenceLog, listener: socket.socket, *,
-                 allowed: frozenset[int], grace: float, parent: int | None) -> None:
+                 allowed: frozenset[int], grace: float, parent: int | None,
+                 watch: Watch) -> None:
         self._log = evidence
+        self._watch = watch
         self._listener: socket.socket | None = listener
         self._allowed = allowed
         self._parent = parent
@@ -86,6 +89,8 @@ class Collector:
         wait = self._log.wait()
         if self._leaving:
             wait = min(wait, min(self._leaving.values()) - time.monotonic())
+        if self._watch.full:
+            wait = min(wait, LOOK)
         return max(0.0, wait)
 
     # --- one turn ---------------------------------------------------------------------------
@@ -116,6 +121,22 @@ class Collector:
             self._close_orphans(session)
         if self._log.wait() <= 0:
             self._log.checkpoint()
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        """Say what state the log is in, if there is news of it."""
+        if turned := self._watch.look(now):
+            say(f"{self._watch.full}: nothing new is let through" if self._watch.full
+                else f"{self._watch.free} bytes are free again")
+        if turned or (self._peers and self._watch.due(now)):
+            payload = self._state(now)
+            for peer in self._peers:
+                if peer.session and not peer.pending:  # one that does not read gets the next one
+                    self._answer(peer, STATE, 0, payload)
+
+    def _state(self, now: float) -> bytes:
+        growth = self._log.growth
+        return self._watch.payload(growth.peaks.size, growth.signed, now, time.time())
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -152,7 +173,7 @@ class Collector:
                 if kind == HELLO:
                     self._greet(peer, payload)
                     continue
-                if kind in (ACK, NACK) or not peer.session:
+                if kind in (ACK, NACK, STATE) or not peer.session:
                     raise FrameError(f"frame of kind {kind} is out of place")
                 if kind == RETRY:
                     peer.refused = ""
@@ -173,6 +194,7 @@ class Collector:
         peer.session = session
         self._leaving.pop(peer.session, None)
         peer.send(ACK, 0)
+        peer.send(STATE, 0, self._state(time.monotonic()))
 
     def _drop(self, peer: Peer) -> None:
         self._selector.unregister(peer.connection)
@@ -229,6 +251,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
     parser.add_argument("--segment-size", type=int, default=MAX_BYTES,
                         help="bytes after which a new segment begins, besides every hour")
+    parser.add_argument("--reserve", type=int, default=0,
+                        help="free bytes on the disk below which proxies let nothing through")
     parser.add_argument("--name", default="outbounds",
                         help="for a new log: what its origin begins with, such as a domain")
     parser.add_argument("--parent-fd", type=int, help="leave when this pipe ends")
@@ -250,7 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     allowed = frozenset({0, os.geteuid(), *options.allow_uid})
     collector = Collector(evidence, listener, allowed=allowed, grace=options.grace,
-                          parent=options.parent_fd)
+                          parent=options.parent_fd, watch=Watch(options.dir, options.reserve))
     signal.signal(signal.SIGTERM, collector.stop)
     signal.signal(signal.SIGINT, collector.stop)
     collector.run()

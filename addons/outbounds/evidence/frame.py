@@ -12,6 +12,7 @@ Every frame is a header and a payload:
     RETRY     client      as RECORDS            as RECORDS
     ACK       collector   empty                 all batches up to it are on disk; 0 answers HELLO
     NACK      collector   the reason            batches up to it that have no ACK are not
+    STATE     collector   JSON (`state`)        0; after a HELLO, on change and every second
 
 After a NACK the collector refuses everything on that connection until a RETRY: otherwise a closing
 could overtake the opening that was refused, and the order of the log would lie.
@@ -24,6 +25,7 @@ from collections.abc import Iterator
 
 HEADER = struct.Struct("!IQB")
 HELLO, RECORDS, RETRY, ACK, NACK = 1, 2, 3, 4, 5
+STATE = 8
 PROTOCOL = b"outbounds-evidence/1 "
 MAX_PAYLOAD = 4 * 1024 * 1024
 
@@ -45,7 +47,7 @@ def frames(buffer: bytearray) -> Iterator[tuple[int, int, bytes]]:
     try:
         while len(buffer) - position >= HEADER.size:
             length, number, kind = HEADER.unpack_from(buffer, position)
-            if length > MAX_PAYLOAD or not HELLO <= kind <= NACK:
+            if length > MAX_PAYLOAD or not HELLO <= kind <= STATE:
                 raise FrameError(f"frame of kind {kind} and {length} bytes")
             end = position + HEADER.size + length
             if end > len(buffer):

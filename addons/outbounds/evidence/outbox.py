@@ -10,7 +10,12 @@ MAX_FRAME = 1024 * 1024  # bytes of lines in one batch
 
 
 class EvidenceUnavailable(Exception):
-    """The record is not known to be on disk. The message is for the operator, not the customer."""
+    """The record is not known to be on disk. The message is for the operator, not the customer.
+    `kept`: it still waits to be sent, and may reach the disk later."""
+
+    def __init__(self, why: str, *, kept: bool = False) -> None:
+        super().__init__(why)
+        self.kept = kept
 
 
 class Batch:
@@ -32,7 +37,7 @@ class Batch:
         for waiter in self.waiters:
             if not waiter.done():  # its caller may have been cancelled
                 if reason:
-                    waiter.set_exception(EvidenceUnavailable(reason))
+                    waiter.set_exception(EvidenceUnavailable(reason, kept=True))
                 else:
                     waiter.set_result(None)
         self.waiters.clear()
