@@ -78,7 +78,7 @@ def pack(hot: Path, records: Path, details: Path) -> Packed:
             pairs = [split(line) for line in batch]
             envelopes = [envelope for envelope, _ in pairs]
             leaves += [leaf_of(each) for each in envelopes]
-            first, last = _told(envelopes)
+            first, last = told(envelopes)
             begin, end = min(begin, first), max(end, last)
             envelope_frames.add(envelopes)
             detail_frames.add([detail for _, detail in pairs])
@@ -132,7 +132,7 @@ class _Frames:
         return Part(self._path.with_suffix("").name, tuple(self._frames))
 
 
-def _told(envelopes: list[bytes]) -> tuple[int, int]:
+def told(envelopes: list[bytes]) -> tuple[int, int]:
     """From when to when the envelopes tell of, Unix µs. A closing tells of the time since its
     opening."""
     begin, end = ALWAYS[1], ALWAYS[0]
