@@ -66,6 +66,53 @@ def test_what_the_controls_say_is_kept() -> None:
         "Googlebot/2.1 (+http://www.google.com/bot.html)"
 
 
+JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0"
+
+
+@pytest.mark.parametrize("token", [
+    JWT, "eyJhbGciOiJub25lIn0.eyJhIjoxfQ.",
+    "5f4dcc3b5aa765d61d8327deb882cf99", "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
+    "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "reset-3F2504E0-4F89-41D3-9A0C-0305E82C3301",
+    "xoxb0aBcD1eFgH2iJkL3mNoP", "8yqBHhN2WmD4kRzXv0Lt6sPa",       # a bot, a web hook
+    "wJalrXUtnFEMI-K7MDENGbPxRfiCYEXAMPLEKEY0aB",                  # base64url
+    "4Kq%2BbZ7dW1uXv9Rr2TgYh5Nn8MmQ%3D%3D",                        # base64, percent-encoded
+    "12345678901234567890123456789012", "AAEhBOweik6ad9r_QXMENQjcrbGa9-4pNF1s",
+])
+@pytest.mark.parametrize("place", ["/reset/{}", "/{}/edit", "/a;session={};x=1/b", "/hook:{}",
+                                   "/{}.html", "/files/{}?q=1"])
+def test_what_looks_like_a_token_in_a_path_is_hashed(token: str, place: str) -> None:
+    record = opening(id=new_id(1), at=1, action="request")
+    path = flat(ENCODER.encode(record, place.format(token)))["url.path"]
+    assert "h:" in path
+    for word in token.replace("%", ".").split("."):
+        assert len(word) < 8 or word not in path
+    # the rest is kept, so the site's own structure can still be read
+    assert path.startswith(place.partition("{")[0][:6].rpartition("/")[0])
+
+
+@pytest.mark.parametrize("path", [
+    "/", "/index.html", "/catalogue/2026/winter/shoes/size-42",
+    "/how-to-install-python-3-on-windows-10-in-2024-a-complete-guide.html",
+    "/How-To-Install-Python-3-on-Windows-10-in-2024",
+    "/supercalifragilisticexpialidocious-and-then-some",
+    "/ThisIsAVeryLongCamelCaseClassNameForJava.java", "/wiki/Donaudampfschifffahrtsgesellschaft",
+    "/wiki/%E3%83%A1%E3%82%A4%E3%83%B3%E3%83%9A%E3%83%BC%E3%82%B8",
+    "/orders/20261121/0001234567/lines/17", "/watch/dQw4w9WgXcQ", "/IMG_20261121_120307.jpg",
+    "/v1.2.3/api/v2/users/me/sessions", "/~alice/papers/2026-11-21-on-evidence.pdf",
+    "/-/-/-/", "/" + "a" * 64, "/" + "-" * 64,
+])
+def test_names_in_a_path_are_kept(path: str) -> None:
+    record = opening(id=new_id(1), at=1, action="request")
+    assert flat(ENCODER.encode(record, path))["url.path"] == path
+
+
+def test_a_hashed_token_can_be_looked_for() -> None:
+    """Who has the key and a complaint that names the path finds the record by it."""
+    one, two = HASH.path(f"/reset/{JWT}"), HASH.path(f"/reset/{JWT}")
+    assert one == two and re.fullmatch(r"/reset/h:[0-9a-f]{16}", one)
+    assert Hasher(b"o" * 32).path(f"/reset/{JWT}") != one
+
+
 def test_the_shape_of_a_query() -> None:
     shape, cut = HASH.query("q=hello&page=2&q=hello&empty=&flag")
     q, page, again, empty, flag = shape.split("&")
@@ -93,7 +140,8 @@ def test_hostile_text_costs_little() -> None:
     """Quadratic searching would take minutes here; the bound is wide, for a busy machine."""
     started = time.process_time()
     for text in ("a" * 1_000_000, "?" * 1_000_000, "-" * 1_000_000, "//" * 500_000,
-                 "@/" * 500_000, "a=" * 500_000, "&" * 1_000_000):
+                 "@/" * 500_000, "a=" * 500_000, "&" * 1_000_000,
+                 "eyJ" * 300_000, "eyJaaaaaaaa." * 90_000, "aA1-" * 250_000, "%41" * 300_000):
         record = opening(id=new_id(1), at=1, action="malformed")
         record.reason = record.user_agent = record.user_id = text
         ENCODER.encode(record, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from types import SimpleNamespace
@@ -17,9 +18,10 @@ from outbounds.core.questions import RobotsAnswer
 from outbounds.core.request import Credentials, Request, Source, Way
 from outbounds.core.verdict import Kind, refuse
 from outbounds.evidence.decision import closing, opening, opening_of
-from outbounds.evidence.identifier import new_id, timestamp
-from outbounds.evidence.line import flat
-from outbounds.evidence.record import FIELDS, Encoder, Record
+from outbounds.evidence.fields import DETAIL, FIELDS
+from outbounds.evidence.identifier import new_id, salt, timestamp
+from outbounds.evidence.line import flat, split
+from outbounds.evidence.record import Detail, Encoder, Record
 
 AT = 1_795_219_387_000_250_999  # 2026-11-21T00:03:07.000250999Z
 ENCODER = Encoder("session-1", b"k" * 32)
@@ -28,20 +30,22 @@ TEXTS = [name for name, (_, bound) in FIELDS.items() if bound]
 # The names are a promise to whoever searches the log: a change here is a change of the format.
 ECS = {
     "@timestamp", "event.id", "event.type", "event.kind", "event.action", "event.outcome",
-    "event.reason", "event.duration", "user.id", "source.ip", "source.port", "source.bytes",
-    "source.nat.ip", "source.nat.port", "destination.domain", "destination.ip",
+    "event.reason", "event.start", "event.duration", "user.id", "source.ip", "source.port",
+    "source.bytes", "source.nat.ip", "source.nat.port", "destination.domain", "destination.ip",
     "destination.port", "destination.bytes", "network.transport", "network.protocol",
     "http.request.method", "http.version", "url.scheme", "url.path", "url.query", "url.fragment",
     "user_agent.original", "http.request.bytes", "http.response.status_code",
-    "http.response.bytes", "tls.client.server_name", "tls.version", "tls.cipher",
-    "tls.next_protocol", "rule.id", "rule.ruleset", "rule.reference", "rule.category",
+    "http.response.bytes", "tls.client.server_name", "tls.client.ja4", "tls.version", "tls.cipher",
+    "tls.next_protocol", "trace.id", "parent.id", "rule.id", "rule.ruleset", "rule.reference",
+    "rule.category",
 }
 OURS = {
     "session", "operator", "verdict", "wait", "way", "connection", "visibility", "policy.version",
     "lists.version",
     "robots.sha256", "robots.line", "robots.state", "robots.scope", "robots.age",
     "robots.agent", "robots.exempt", "robots.usage", "robots.tag", "robots.content_usage",
-    "exception", "observed", "cut",
+    "exception", "observed", "cut", "clock.offset", "clock.error", "case", "scope", "count", "salt",
+    "detail.sha256",
 }
 
 
@@ -51,6 +55,22 @@ def test_the_table_is_the_struct() -> None:
         ECS | {f"outbounds.{name}" for name in OURS}
     for f in msgspec.structs.fields(Record):
         assert f.type is (str if FIELDS[f.name][1] else int)
+
+
+def test_the_detail_is_what_can_be_erased() -> None:
+    salt, *held = msgspec.structs.fields(Detail)
+    assert salt.encode_name == "salt"
+    assert [f.name for f in held] == list(DETAIL)
+    assert [f.encode_name for f in held] == [FIELDS[name][0] for name in DETAIL]
+    # each lands in the detail, and nothing else does
+    for name in FIELDS:
+        if FIELDS[name][1] and name not in ("url_path", "url_query", "url_fragment", "session",
+                                            "salt", "detail", "cut"):
+            envelope, detail = split(ENCODER.encode(bare(**{name: "x"})))
+            assert (FIELDS[name][0].encode() in detail) is (name in DETAIL), name
+            assert (FIELDS[name][0].encode() in envelope) is (name not in DETAIL), name
+    envelope, detail = split(ENCODER.encode(bare(), "/p?q=1#f"))
+    assert b"url" not in envelope and detail.count(b'"url.') == 3
 
 
 def bare(**facts: object) -> Record:
@@ -71,6 +91,39 @@ def test_any_text_in_any_field_is_one_line_that_decodes(field: str, text: str) -
             assert len(value.encode()) <= bound, name
         else:
             assert isinstance(found.get(key, 0), int)
+
+
+# set by the encoder alone, or made smaller by it
+GIVEN = [name for name in TEXTS if name not in (
+    "session", "url_path", "url_query", "url_fragment", "salt", "detail", "cut")]
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_text_is_kept_up_to_its_bound_and_cut_beyond_it(name: str) -> None:
+    key, bound = FIELDS[name]
+    assert flat(ENCODER.encode(bare(**{name: "x" * bound})))[key] == "x" * bound
+    cut = flat(ENCODER.encode(bare(**{name: "x" * (bound + 1)})))
+    assert cut[key] == "x" * bound and cut["outbounds.cut"] == key
+
+
+@pytest.mark.parametrize(("text", "written"), [
+    ('say "hello"', 'say "hello"'), ("back\\slash", "back\\slash"), ("a\x7fb", "a%7Fb"),
+    ("tab\there", "tab%09here"), ("caf\u00e9", "caf\u00e9"), ("\x85", "%C2%85"), ("<&>'", "<&>'"),
+])
+@pytest.mark.parametrize("name", ["rule_id", "user_agent"])  # of the envelope, of the detail
+def test_text_that_json_or_a_terminal_would_change(name: str, text: str, written: str) -> None:
+    line = ENCODER.encode(bare(**{name: text}))
+    assert flat(line)[FIELDS[name][0]] == written and line.count(b"\n") == 1
+
+
+@given(st.dictionaries(st.sampled_from(GIVEN), st.text(max_size=60), max_size=6))
+@settings(deadline=None)
+def test_no_field_changes_another(texts: dict[str, str]) -> None:
+    """What is cleaned one by one when one of them needs it is what is kept when none does."""
+    together = flat(ENCODER.encode(bare(**texts)))
+    for name, text in texts.items():
+        alone = flat(ENCODER.encode(bare(**{name: text})))
+        assert together.get(FIELDS[name][0]) == alone.get(FIELDS[name][0])
 
 
 @given(st.sampled_from(["user_id", "rule_id", "destination_ip"]),
@@ -113,6 +166,23 @@ def test_identifiers_are_uuid7_of_their_moment() -> None:
     assert new_id(AT) != new_id(AT)
     assert new_id(AT) < new_id(AT + 1_000) < new_id(AT + 1_000_000)
     assert timestamp(AT) == "2026-11-21T00:03:07.000250Z"
+
+
+def test_names_and_salts_are_not_repeated_in_a_forked_process() -> None:
+    """What is drawn from the system in advance is not drawn upon by two processes."""
+    new_id(AT)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, f"{new_id(AT)} {salt()}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(read, 200).decode().split()
+    os.close(read)
+    os.close(write)
+    assert len(theirs) == 2 and not {new_id(AT), salt()} & set(theirs)
+    many = [salt() for _ in range(1000)]
+    assert len(set(many)) == 1000 and all(re.fullmatch("[0-9a-f]{32}", each) for each in many)
 
 
 @pytest.mark.parametrize("session", ["", "a b", "ä", "x" * 65, "a\n"])

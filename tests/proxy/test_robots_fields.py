@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outbounds.evidence.line import flat
-from outbounds.evidence.record import END, FIELDS, Encoder, Record
+from outbounds.evidence.fields import FIELDS
+from outbounds.evidence.record import END, Encoder, Record
 from outbounds.proxy.robots_fields import robots_fields
 
 TAG, USAGE = FIELDS["robots_tag"][0], FIELDS["robots_content_usage"][0]

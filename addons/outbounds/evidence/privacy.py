@@ -15,7 +15,10 @@ credentials leak. So:
   surrogates from `surrogateescape`, which become the byte they stood for. The reader's terminal
   is an attack surface: a control character or a bidi override never reaches it.
 
-A secret in a path segment (`/reset/TOKEN`) is not recognised: nothing tells it from a name.
+- A part of the path that looks like a token (`looks_like_token`: a JWT, a UUID, a long run of hex
+  or base64) is hashed, too: `/reset/h:…`. What is hashed in vain, such as the digest in the name
+  of a style sheet, can still be compared, and looked for by who has the key. A short secret in a
+  path (`/invite/K7Q2`) is not recognised: nothing tells it from a name.
 """
 
 from __future__ import annotations
@@ -34,6 +37,10 @@ MAX_EMPTY_KEY = 16    # a longer key with nothing after "=" is taken for a bare 
 MAX_QUERY = 2048      # characters of the written shape
 
 _USERINFO = re.compile(r"(?:(?<=//)|^)[^/]*@")
+
+_MAY_BE_TOKEN = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*)+|[\w~+%-]{20,}=*", re.ASCII)
+_UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_WORDS = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9]+")
 
 # Anchored or bounded on the left, each of them, so that no text makes the search quadratic.
 _SECRET = re.compile(
@@ -119,6 +126,25 @@ def scrubbed_agent(agent: str) -> str:
     return _SECRET.sub("…", agent)
 
 
+def looks_like_token(run: str) -> bool:
+    """Whether `run`, letters, digits and `-_~+=%.` of a path, is more likely a secret, or random,
+    than a name. Random text mixes digits and both cases within one word, or is one long word with
+    digits; titles and file names are short words with separators between."""
+    if run.startswith("eyJ") and "." in run:  # a JSON object in base64url: RFC 7519 section 3
+        return True
+    if _UUID.search(run):
+        return True
+    for word in _WORDS.split(run):
+        if len(word) < 12 or word.isalpha():
+            continue
+        if len(word) >= 32:
+            return True
+        if len(word) >= (12 if len(run) >= 32 else 20) and not (
+                word.islower() or word.isupper() or word.isdigit()):
+            return True
+    return False
+
+
 class Hasher:
     """Keyed BLAKE2b (RFC 7693 section 2.9), 64 bits, in hexadecimal."""
 
@@ -129,14 +155,22 @@ class Hasher:
 
     def __call__(self, value: str) -> str:
         digest = self._base.copy()
-        digest.update(_bytes(value))
+        digest.update(value.encode() if value.isascii() else _bytes(value))
         return "h:" + digest.hexdigest()
 
     def path(self, path: str) -> str:
-        """`path` with the userinfo of any URL inside it hashed."""
-        if "@" not in path:
-            return path
-        return _USERINFO.sub(lambda found: self(found[0][:-1]) + "@", path)
+        """`path` with the userinfo of any URL inside it hashed, and what looks like a token.
+
+        A search for a path that a complaint names finds it when it is looked for as this makes it.
+        """
+        if "@" in path:
+            path = _USERINFO.sub(lambda found: self(found[0][:-1]) + "@", path)
+        if len(path) >= 20 and max(map(len, path.split("/"))) >= 20:  # short words need no look
+            path = _MAY_BE_TOKEN.sub(self._token, path)
+        return path
+
+    def _token(self, found: re.Match[str]) -> str:
+        return self(found[0]) if looks_like_token(found[0]) else found[0]
 
     def query(self, query: str) -> tuple[str, bool]:
         """The shape of `query` (without its `?`): keys as sent, values hashed; "was it cut"."""
@@ -153,6 +187,8 @@ class Hasher:
 
     def _parameter(self, part: str) -> str:
         key, equals, value = part.partition("=")
+        if value and value[0] != "=" and len(key) <= MAX_KEY:
+            return f"{key}={self(value)}"
         if not equals:
             return self(part) if part else ""
         padding = bool(value) and not value.strip("=")

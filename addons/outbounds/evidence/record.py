@@ -8,113 +8,37 @@ under which rule; the others add only what was not yet known. Fields that are em
 out.
 
 A record is an *envelope* (who, when, where, verdict), which is what the log hashes, and a *detail*
-(`DETAIL`: path, user agent and the like), which can be erased without touching the log: the
+(`fields.DETAIL`: path, user agent and the like), which can be erased without touching the log: the
 envelope holds the SHA-256 of the detail's bytes, and the detail begins with a salt of 128 bits, so
 that nobody who is left with the hash can guess what was hashed. An envelope without a detail has
 a salt of its own, since its hash outlives it, too. `line` says how the two are stored.
 
-`FIELDS` is the format: the name in the log of each attribute, and the bound of its text in bytes.
-The bytes made here are the bytes stored and the bytes hashed: no reader re-encodes them.
+The bytes made here are the bytes stored and the bytes hashed: no reader re-encodes them. Nearly
+every record is clean: all of its text printable ASCII, and within its bounds. So it is encoded
+first and the bytes are looked at, all at once; text is cleaned one by one only where they are not.
 """
 
 from __future__ import annotations
 
-import os
 from hashlib import sha256
+from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import astuple
 
-from .identifier import is_session, timestamp
+from .fields import DETAIL, FIELDS
+from .identifier import is_session, salt, timestamp
 from .privacy import Hasher, printable, scrubbed_agent, scrubbed_reason
 
 START = "start"
 CONNECTION = "connection"
 END = "end"
 
-# attribute: (name in the log, most bytes of text; 0 for an integer)
-FIELDS: dict[str, tuple[str, int]] = {
-    "timestamp": ("@timestamp", 32),
-    "id": ("event.id", 36),
-    "type": ("event.type", 16),
-    "kind": ("event.kind", 16),
-    "action": ("event.action", 64),
-    "session": ("outbounds.session", 64),
-    "begin": ("event.start", 32),                               # of a span that ends here
-    "outcome": ("event.outcome", 16),
-    "reason": ("event.reason", 512),
-    "duration": ("event.duration", 0),                          # ns
-    "user_id": ("user.id", 128),
-    "operator": ("outbounds.operator", 64),                     # who did it, on the service's side
-    "source_ip": ("source.ip", 64),
-    "source_port": ("source.port", 0),
-    "source_bytes": ("source.bytes", 0),                        # of a tunnel, from the client
-    "source_nat_ip": ("source.nat.ip", 64),                     # egress
-    "source_nat_port": ("source.nat.port", 0),
-    "destination_domain": ("destination.domain", 255),
-    "destination_ip": ("destination.ip", 64),
-    "destination_port": ("destination.port", 0),
-    "destination_bytes": ("destination.bytes", 0),              # of a tunnel, from the target
-    "network_transport": ("network.transport", 16),
-    "network_protocol": ("network.protocol", 16),
-    "http_request_method": ("http.request.method", 32),
-    "http_version": ("http.version", 16),
-    "url_scheme": ("url.scheme", 16),
-    "url_path": ("url.path", 2048),
-    "url_query": ("url.query", 2200),                           # keys, and a keyed hash per value
-    "url_fragment": ("url.fragment", 32),                       # a keyed hash
-    "user_agent": ("user_agent.original", 512),
-    "http_request_bytes": ("http.request.bytes", 0),
-    "http_response_status_code": ("http.response.status_code", 0),
-    "http_response_bytes": ("http.response.bytes", 0),
-    "tls_server_name": ("tls.client.server_name", 255),
-    "tls_ja4": ("tls.client.ja4", 40),                          # fingerprint of the ClientHello
-    "tls_version": ("tls.version", 16),
-    "tls_cipher": ("tls.cipher", 64),
-    "tls_next_protocol": ("tls.next_protocol", 16),             # ALPN
-    "rule_id": ("rule.id", 128),
-    "rule_ruleset": ("rule.ruleset", 32),                       # the control
-    "rule_reference": ("rule.reference", 64),                   # the policy clause
-    "verdict": ("outbounds.verdict", 16),
-    "wait": ("outbounds.wait", 0),                              # ns held back by pacing
-    "way": ("outbounds.way", 16),
-    "connection": ("outbounds.connection", 64),                 # ties a tunnel to its requests
-    "visibility": ("outbounds.visibility", 16),                 # full | tunnel: no path was seen
-    "policy_version": ("outbounds.policy.version", 64),
-    "lists_version": ("outbounds.lists.version", 64),           # what the denylists held
-    "rule_category": ("rule.category", 256),                    # labels of the entry that denied
-    "robots_sha256": ("outbounds.robots.sha256", 64),
-    "robots_line": ("outbounds.robots.line", 0),
-    "robots_state": ("outbounds.robots.state", 16),
-    "robots_scope": ("outbounds.robots.scope", 16),
-    "robots_age": ("outbounds.robots.age", 0),                  # s since the site last said so
-    "robots_agent": ("outbounds.robots.agent", 256),            # whose rules the line is from
-    "robots_exempt": ("outbounds.robots.exempt", 256),          # why the rules do not bind
-    "robots_usage": ("outbounds.robots.usage", 128),            # uses the file allows and not
-    "robots_tag": ("outbounds.robots.tag", 512),                # the reply's X-Robots-Tag
-    "robots_content_usage": ("outbounds.robots.content_usage", 256),  # the reply's Content-Usage
-    "exception": ("outbounds.exception", 256),                  # ids of the dated exceptions used
-    "observed": ("outbounds.observed", 512),                    # what "observe" did not refuse
-    "cut": ("outbounds.cut", 256),                              # names of the fields that were cut
-    "trace_id": ("trace.id", 32),                               # of the request's traceparent
-    "parent_id": ("parent.id", 16),
-    "clock_offset": ("outbounds.clock.offset", 0),              # ns ours is behind the true time
-    "clock_error": ("outbounds.clock.error", 0),                # ns: the most that it can be wrong
-    "case": ("outbounds.case", 64),                             # the case that it was done for
-    "scope": ("outbounds.scope", 2048),                         # what it was done to
-    "count": ("outbounds.count", 0),                            # to how many records
-    "salt": ("outbounds.salt", 32),
-    "detail": ("outbounds.detail.sha256", 64),                  # of the detail's bytes
-}
-
-# What an erasure takes away: it may say what was read, or by whom, beyond what an account is.
-DETAIL = ("url_path", "url_query", "url_fragment", "user_agent", "robots_tag",
-          "robots_content_usage", "trace_id", "parent_id")
-
-
 class Record(
     msgspec.Struct,
     kw_only=True,
     omit_defaults=True,
+    gc=False,
     rename=lambda name: FIELDS[name][0],
 ):
     """One line, before it is encoded. `timestamp` as `identifier.timestamp` writes it, `id` from
@@ -196,6 +120,7 @@ class Record(
 class Detail(
     msgspec.Struct,
     omit_defaults=True,
+    gc=False,
     rename=lambda name: FIELDS[name][0] if name in FIELDS else name,
 ):
     """The erasable part of a record. `salt` comes first."""
@@ -211,8 +136,36 @@ class Detail(
     parent_id: str = ""
 
 
-_TEXTS = tuple((name, bound) for name, (_, bound) in FIELDS.items() if bound)
 _encode = msgspec.json.Encoder().encode
+
+
+def bounded(name: str, attributes: tuple[str, ...]) -> type[msgspec.Struct]:
+    """A type of these attributes that nothing beyond a bound is of; all of them may be missing."""
+    def type_of(bound: int) -> Any:
+        return Annotated[str, msgspec.Meta(max_length=bound)] if bound else int
+    return msgspec.defstruct(name, [
+        (each, type_of(FIELDS[each][1]), "" if FIELDS[each][1] else 0) for each in attributes],
+        rename={each: FIELDS[each][0] for each in attributes}, gc=False)
+
+
+_check_envelope = msgspec.json.Decoder(
+    bounded("Envelope", tuple(each for each in FIELDS if each not in DETAIL))).decode
+_check_detail = msgspec.json.Decoder(bounded("Detail", DETAIL)).decode
+
+
+def _clean(envelope: bytes, detail: bytes) -> bool:
+    """Whether all text is printable ASCII and within its bounds. JSON escapes what is not, and
+    quotes, which are looked at, too; but not DEL."""
+    if not envelope.isascii() or envelope.find(92) >= 0 or envelope.find(127) >= 0 \
+            or not detail.isascii() or detail.find(92) >= 0 or detail.find(127) >= 0:
+        return False
+    try:
+        _check_envelope(envelope)
+        if detail:
+            _check_detail(detail)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 class Encoder:
@@ -234,7 +187,7 @@ class Encoder:
         query value into a record. Never raises for any text.
         """
         record.session = self.session
-        query_cut = self._split(record, target)
+        cut = self._split(record, target)
         if record.reason:
             record.reason = scrubbed_reason(record.reason)
         if record.observed:
@@ -245,19 +198,23 @@ class Encoder:
             record.robots_agent = scrubbed_agent(record.robots_agent[:1024])
         if "@" in record.destination_domain:
             record.destination_domain = record.destination_domain.rpartition("@")[2]
-        cut = ["url.query"] if query_cut else []
-        for name, bound in _TEXTS:
-            text = getattr(record, name)
-            if text and not (len(text) <= bound and text.isascii() and text.isprintable()):
-                text, was_cut = printable(text, bound)
+        record.cut = "url.query" if cut else ""
+        record.salt = record.detail = ""
+        held = _held(record)
+        try:
+            envelope, detail = _parts(record, held)
+            clean = _clean(envelope, detail)
+        except UnicodeEncodeError:  # a surrogate, from `surrogateescape`
+            clean = False
+        if not clean:
+            for name, text in zip(DETAIL, held, strict=True):
                 setattr(record, name, text)
-                if was_cut:
-                    cut.append(FIELDS[name][0])
-        if cut:
-            record.cut = " ".join(cut)[:FIELDS["cut"][1]]
-        return _line(record)
+            _bound(record, cut)
+            envelope, detail = _parts(record, _held(record))
+        return b"%b\t%b\n" % (envelope, detail) if detail else envelope + b"\n"
 
     def _split(self, record: Record, target: str) -> bool:
+        """Fills the three fields of the URL; whether the query was cut."""
         path, _, fragment = target.partition("#")
         path, _, query = path.partition("?")
         record.url_path = self._hash.path(path)
@@ -269,20 +226,38 @@ class Encoder:
         return cut
 
 
+def _bound(record: Record, query_cut: bool) -> None:
+    cut = ["url.query"] if query_cut else []
+    for (name, (key, bound)), text in zip(FIELDS.items(), astuple(record), strict=True):
+        if text and bound:
+            text, was_cut = printable(text, bound)
+            setattr(record, name, text)
+            if was_cut:
+                cut.append(key)
+    record.cut = " ".join(cut)[:FIELDS["cut"][1]]
+
+
 def orphan(id: str, action: str, session: str, at: int, reason: str) -> bytes:
     """The closing line that the collector itself writes for an opening whose maker is gone."""
-    return _line(Record(timestamp=timestamp(at), id=id, type=END, kind="event", action=action,
-                        session=session, outcome="unknown", reason=reason))
+    record = Record(timestamp=timestamp(at), id=id, type=END, kind="event", action=action,
+                    session=session, outcome="unknown", reason=reason)
+    return _parts(record, _held(record))[0] + b"\n"
 
 
-def _line(record: Record) -> bytes:
-    salt = os.urandom(16).hex()
-    held = [getattr(record, name) for name in DETAIL]
+def _held(record: Record) -> tuple[str, ...]:
+    """What the detail is to hold: the attributes in `DETAIL`, in that order."""
+    return (record.url_path, record.url_query, record.url_fragment, record.user_agent,
+            record.robots_tag, record.robots_content_usage, record.trace_id, record.parent_id)
+
+
+def _parts(record: Record, held: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """(envelope, detail), `held` being moved from the one to the other; the detail is b"" where
+    there is nothing to hold."""
     if not any(held):
-        record.salt, record.detail = salt, ""
-        return _encode(record) + b"\n"
-    detail = _encode(Detail(salt, *held))
-    for name in DETAIL:
-        setattr(record, name, "")
+        record.salt, record.detail = salt(), ""
+        return _encode(record), b""
+    detail = _encode(Detail(salt(), *held))
+    record.url_path = record.url_query = record.url_fragment = record.user_agent = ""
+    record.robots_tag = record.robots_content_usage = record.trace_id = record.parent_id = ""
     record.salt, record.detail = "", sha256(detail).hexdigest()
-    return b"%b\t%b\n" % (_encode(record), detail)
+    return _encode(record), detail

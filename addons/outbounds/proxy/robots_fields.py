@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..evidence.record import FIELDS
+from ..evidence.fields import FIELDS
 
 _ATTRIBUTES = {b"x-robots-tag": "robots_tag", b"content-usage": "robots_content_usage"}
 
