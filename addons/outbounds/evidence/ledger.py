@@ -167,6 +167,10 @@ def load(directory: Path, mark: int = 0) -> Loaded:
     except (msgspec.MsgspecError, ValueError) as error:
         odd.append(f"{directory / 'carried.json'}: {error}; reading every segment instead")
         carried = _Carried(0, {}, [])
+    if 0 < mark < carried.size:
+        odd.append(f"{directory / 'carried.json'}: of {carried.size} records, and the newest "
+                   f"checkpoint is of {mark}; reading every segment instead")
+        carried, peaks = _Carried(0, {}, []), Peaks()
     if not carried.size:
         carried.sequence = 0  # from before the log was a tree: all of it is to be hashed
     ledger.open = carried.open

@@ -11,9 +11,9 @@ from .ledger import Slip, load, slip
 from .line import split
 from .record import orphan
 from .segment import MAX_BYTES, AppendError, SegmentWriter, cut_torn_line, segments
-from .tlog.checkpoint import Checkpoint
-from .tlog.growth import Growth, HistoryDiffers, last_signed
-from .tlog.keys import KeyRing
+from .signed import check, newest_signed
+from .tlog.growth import Growth
+from .tlog.keys import VALID, KeyRing
 from .tlog.merkle import leaf_hash
 
 
@@ -29,16 +29,16 @@ def say(text: str) -> None:
 class EvidenceLog:
     """Opens the log of a directory that the caller has locked, mending what a crash left;
     a segment that has reached `max_bytes` is followed by another. `name` is for a new log
-    (`KeyRing`).
+    and `valid` for new keys (`KeyRing`).
 
     Raises OSError, KeyUnusable, HistoryDiffers, Damaged, BadSeal.
     """
 
     def __init__(self, directory: Path, max_bytes: int = MAX_BYTES,
-                 name: str = "outbounds") -> None:
+                 name: str = "outbounds", valid: float = VALID) -> None:
         self._directory = directory
-        ring = KeyRing(directory / "log", name, time.time())
-        signed = last_signed(directory / "log", ring)
+        ring = KeyRing(directory / "log", name, time.time(), valid)
+        signed = newest_signed(directory, ring, say)
         # only the newest can be torn: a segment is left only when all of it is on disk
         for segment in segments(directory)[-1:]:
             if torn := cut_torn_line(segment):
@@ -46,11 +46,16 @@ class EvidenceLog:
         loaded = load(directory, signed.size if signed else 0)
         for oddity in loaded.odd:
             say(oddity)
-        _check(directory, signed, loaded.peaks.size, loaded.marked)
+        check(directory, signed, loaded)
         self._ledger = loaded.ledger
         self.growth = Growth(directory / "log", ring, loaded.peaks)
         self._writer = SegmentWriter(directory, max_bytes)
         self._failing = self._unsigned = False
+
+    @property
+    def segment(self) -> int:
+        """The number of the newest segment: when it grows, another one can be sealed."""
+        return self._writer.next_sequence - 1
 
     def sessions(self) -> set[str]:
         """The sessions that have open records."""
@@ -65,8 +70,7 @@ class EvidenceLog:
         noted = []
         try:
             if self._writer.due(now):
-                self._ledger.save(self._directory, self._writer.next_sequence, self.growth.peaks)
-                self.growth.begin_segment(self._writer.next_path(now), now)
+                self._announce(now)
             fresh = []
             for name, line in lines:
                 was_open = self._ledger.open.get(name.id)
@@ -78,13 +82,33 @@ class EvidenceLog:
                 self.growth.grow([leaf_hash(split(line)[0]) for line in fresh])
         except (AppendError, OSError) as error:
             self._ledger.undo(noted)
-            if not self._failing:
-                say(f"cannot write: {error}; the proxy refuses until this is mended")
-            self._failing = True
-            raise AppendError(str(error)) from error
+            raise self._failed(error) from error
         if self._failing and fresh:
             say("writing again")
             self._failing = False
+
+    def roll(self) -> None:
+        """Begin a segment, so that the one before it can be sealed at once; nothing where that has
+        no records. Raises `AppendError`."""
+        now = time.time()
+        try:
+            if not self._writer.empty:
+                self._announce(now)
+                self._writer.roll(now)
+        except (AppendError, OSError) as error:
+            raise self._failed(error) from error
+
+    def _announce(self, now: float) -> None:
+        """What must be on disk before a segment is there: a restart reads from it on, and what the
+        log was when it began is signed."""
+        self._ledger.save(self._directory, self._writer.next_sequence, self.growth.peaks)
+        self.growth.begin_segment(self._writer.next_path(now), now)
+
+    def _failed(self, error: Exception) -> AppendError:
+        if not self._failing:
+            say(f"cannot write: {error}; the proxy refuses until this is mended")
+        self._failing = True
+        return AppendError(str(error))
 
     def close_orphans(self, session: str) -> int:
         """Close what `session` left open as "unknown"; how many. Raises `AppendError`."""
@@ -101,7 +125,11 @@ class EvidenceLog:
 
     def checkpoint(self) -> None:
         """Sign what is on disk. A disk that does not take it is said once: what was acknowledged
-        is safe without, and the next one covers it."""
+        is safe without, and the next one covers it. An hour that has passed without a new record
+        ends its segment here."""
+        if self._writer.stale(time.time()):
+            with suppress(AppendError):  # it was said, and is tried again every second
+                self.roll()
         try:
             self.growth.checkpoint(time.monotonic(), time.time())
         except OSError as error:
@@ -116,21 +144,3 @@ class EvidenceLog:
     def close(self) -> None:
         self.checkpoint()
         self._writer.close()
-
-
-def _check(directory: Path, signed: Checkpoint | None, size: int, marked: bytes | None) -> None:
-    """Refuse to sign a history other than the one that was signed before: that would hide for ever
-    that records were lost, or changed."""
-    if signed is None or marked == signed.root:
-        return
-    if size < signed.size:
-        what = f"it has {size} records and {signed.size} were signed: some are missing"
-    elif marked is None:
-        # older than what the newest segment began with; `evidence verify` compares it
-        return
-    else:
-        what = f"its first {signed.size} records are not those that were signed"
-    raise HistoryDiffers(
-        f"{directory}: {what}. Nothing is recorded until this is clear: `outbounds evidence verify`"
-        " says which. Bring the missing files back from a backup; or keep this directory as "
-        "evidence, and give the log another one")

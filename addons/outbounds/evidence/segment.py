@@ -129,6 +129,27 @@ class SegmentWriter:
         """Whether an append at `now` (Unix s) begins a new segment."""
         return self._fd < 0 or self._length >= self._max_bytes or _hour(now) > self._hour
 
+    @property
+    def empty(self) -> bool:
+        """Whether the newest segment has no records, or there is none."""
+        if self._fd >= 0:
+            return self._length == 0
+        newest = all_segments(self._directory.parent)[-1:]
+        return not newest or (newest[0].hot.exists() and newest[0].hot.stat().st_size == 0)
+
+    def stale(self, now: float) -> bool:
+        """Whether the open segment has records, and its hour is over."""
+        return self._fd >= 0 and self._length > 0 and _hour(now) > self._hour
+
+    def roll(self, now: float) -> None:
+        """Begin a segment now, with or without an `append` to come. Raises `AppendError`."""
+        try:
+            if self._dirty:
+                self._cut_back()
+            self._begin(now)
+        except OSError as error:
+            raise AppendError(_say(error)) from error
+
     def append(self, lines: bytes, now: float) -> None:
         """Write whole `lines` and wait until they are on disk. `now` is Unix s.
 

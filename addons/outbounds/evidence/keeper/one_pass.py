@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
 from ...settings.evidence import Evidence
@@ -25,18 +24,18 @@ REMIND = 3600.0
 
 
 def one_pass(directory: Path, data: Path, settings: Evidence | None,
-             say: Callable[[str], None], tasks: Mapping[str, str] = TASKS) -> bool:
+             say: Callable[[str], None], tasks: Mapping[str, Task] = TASKS) -> bool:
     """Run every task on the log under `directory`; the caller holds the lock (`lock`). Whether
     none had a fault. Raises what is not `EXPECTED`, when the other tasks have run."""
     kept = load_kept(directory)
     faults: list[Exception] = []
-    for name, where in tasks.items():
+    for name, task in tasks.items():
         now = time.time()
         status: dict[str, int | float | str] = {}
         before = kept.get(name, {})
         fault = ""
         try:
-            _task(where)(Keeping(directory, data, settings, now, say, status))
+            task(Keeping(directory, data, settings, now, say, status))
         except EXPECTED as error:
             fault = str(error)
         except Exception as error:
@@ -55,12 +54,6 @@ def stand_back() -> None:
     """Be the last to get a processor or the disk: whoever serves customers comes first."""
     with suppress(OSError):
         os.nice(19)
-
-
-def _task(where: str) -> Task:
-    module, _, name = where.partition(":")
-    task: Task = getattr(import_module(module), name)
-    return task
 
 
 def _outcome(now: float, fault: str, before: Outcome,

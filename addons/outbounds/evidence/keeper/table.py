@@ -7,12 +7,27 @@
     retention  after them, since it removes
     captures   the contents that a case had captured, when their time is over
 
-Each is named rather than imported: a pass loads what its settings ask for, and no more.
+Each is imported when it runs: what one of them needs, and cannot load, is no fault of the others.
 """
 
 from __future__ import annotations
 
-TASKS: dict[str, str] = {
-    "seal": "outbounds.evidence.keeper.sealing:run",
-    "index": "outbounds.evidence.keeper.indexing:run",
+from .task import Keeping, Task
+
+
+def _seal(keeping: Keeping) -> None:
+    from .sealing import run
+
+    run(keeping)
+
+
+def _index(keeping: Keeping) -> None:
+    from .indexing import run
+
+    run(keeping)
+
+
+TASKS: dict[str, Task] = {
+    "seal": _seal,
+    "index": _index,
 }
