@@ -6,7 +6,7 @@ say: here only the checksums are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -17,6 +17,10 @@ from .seal import Frame, Part, Seal, load_seal
 
 MAX_FRAME = 256 * 1024 * 1024
 """Octets that a frame may hold once it is decompressed: 4,096 lines of the longest kind."""
+
+elsewhere: Callable[[Part, int], bytes] | None = None
+"""Gives a frame, decompressed, whose file is not here any more: what `shipping.remote` attaches.
+Raises Damaged, OSError."""
 
 
 class Damaged(Exception):
@@ -133,7 +137,13 @@ def _frame(segment: Segment, seal: Seal, number: int) -> Iterator[Stored]:
 
 def read_frame(folder: Path, part: Part, number: int) -> bytes:
     """Frame `number` of `part`, decompressed. Raises Damaged, OSError."""
-    with (folder / part.name).open("rb") as file:
+    try:
+        file = (folder / part.name).open("rb")
+    except FileNotFoundError:
+        if elsewhere is None:
+            raise
+        return elsewhere(part, number)
+    with file:
         return open_frame(file, part, number)
 
 

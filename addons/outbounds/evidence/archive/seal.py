@@ -91,5 +91,10 @@ def load_seal(path: Path) -> Seal:
 
 def save_seal(path: Path, seal: Seal) -> None:
     """Durable when it returns; the old one or the new is there after a crash. Raises OSError."""
+    replace_file(path, encoded(seal))
+
+
+def encoded(seal: Seal) -> bytes:
+    """The content of its file."""
     line = _encode(seal)
-    replace_file(path, b"%b\n%b\n" % (line, sha256(line).hexdigest().encode()))
+    return b"%b\n%b\n" % (line, sha256(line).hexdigest().encode())

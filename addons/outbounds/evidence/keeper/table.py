@@ -27,7 +27,21 @@ def _index(keeping: Keeping) -> None:
     run(keeping)
 
 
+def _witness(keeping: Keeping) -> None:
+    from ..witness.asking import run
+
+    run(keeping)
+
+
+def _ship(keeping: Keeping) -> None:
+    from ..shipping.ship import run
+
+    run(keeping)
+
+
 TASKS: dict[str, Task] = {
     "seal": _seal,
     "index": _index,
+    "witness": _witness,
+    "ship": _ship,
 }
