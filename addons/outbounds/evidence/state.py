@@ -8,7 +8,8 @@ command that is about to remove something must be able to say so in the log.
 The payload of a STATE frame, UTF-8 JSON:
 
     {"full": "" or why, "free": bytes, "reserve": bytes, "size": records in the log,
-     "signed": records that the newest checkpoint covers, "at": Unix s, "kept": {…kept.json…}}
+     "signed": records that the newest checkpoint covers, "at": Unix s when it was made,
+     "kept": {…kept.json…}}
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Watch:
         return now - self._told >= TELL
 
     def payload(self, size: int, signed: int, now: float, at: float) -> bytes:
-        """`now` is monotonic s and `at` Unix s."""
+        """`now` is monotonic s; `at` Unix s, of the newest checkpoint."""
         self._told = now
         return _encode(State(self.full, self.free, self._reserve, size, signed, at,
                              self._keeper_said()))

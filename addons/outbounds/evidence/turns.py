@@ -125,7 +125,7 @@ class Collector:
 
     def _state(self, now: float) -> bytes:
         growth = self._log.growth
-        return self._watch.payload(growth.peaks.size, growth.signed, now, time.time())
+        return self._watch.payload(growth.peaks.size, growth.signed, now, growth.signed_at)
 
     def _accept(self) -> None:
         assert self._listener is not None

@@ -20,6 +20,7 @@ from prometheus_client import (
 
 from ..core.site_claims import State
 from ..resolver import Outcome
+from .evidence_gauges import EvidenceGauges
 
 MICRO = (5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 1e-3, 5e-3, 2e-2, 0.1, 1.0, 10.0)
 MILLI = (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5, 2.0)
@@ -44,8 +45,12 @@ class Metrics:
         self.evidence_failures = Counter(
             "outbounds_evidence_failures", "Opening records that were not acknowledged.",
             registry=registry)
-        self.evidence_up = Gauge(
-            "outbounds_evidence_up", "1 while the collector is reachable.", registry=registry)
+        self.evidence = EvidenceGauges(registry)
+        unrecorded = Counter(
+            "outbounds_evidence_unrecorded",
+            "Requests without a record: let through (fail: open), or refused. A record of the gap "
+            "says how many, once there is room.", ("fate",), registry=registry)
+        self.unrecorded = {True: unrecorded.labels("out"), False: unrecorded.labels("refused")}
         self.faults = Counter(
             "outbounds_faults", "Exceptions inside the proxy's own code, by place; all refused.",
             ("place",), registry=registry)

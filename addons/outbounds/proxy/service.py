@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,9 +19,8 @@ from mitmproxy import ctx, http
 
 from .. import __version__
 from ..core.account import Account
+from ..evidence import options
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
-from ..evidence.privacy import load_key
-from ..evidence.record import Encoder
 from ..evidence.supervisor import CollectorProcess
 from ..identity.accounts_file import AccountsFile
 from ..identity.htpasswd import Htpasswd
@@ -36,6 +34,7 @@ from .approvals import Approvals
 from .clients import Clients
 from .dial import VettedGetaddrinfo
 from .dispatch import leave_out_idle_updates
+from .evidence_watch import open_evidence
 from .exchanges import Exchanges
 from .gate import Gate
 from .http1_guard import HeadLimits
@@ -50,7 +49,6 @@ from .operator_access import OperatorAccess
 from .own_addresses import own_addresses
 from .prerequisites import Prerequisites
 from .prerequisites import StartError as StartError
-from .recorder import Recorder
 from .reload import Reloader
 from .replies import Replies
 from .robots_access import RobotsAccess, needs_new_cache, prune_daily, robots_cache
@@ -121,11 +119,7 @@ class Service:
     def _assemble(self) -> None:
         settings, metrics = self.settings, self.metrics
         worker, workers = (self.link.place.index, self.link.place.count) if self.link else (0, 1)
-        session = secrets.token_hex(8)
-        self._evidence = EvidenceClient(
-            settings.evidence.socket, session, timeout=settings.evidence.ack_timeout)
-        recorder = Recorder(
-            self._evidence, Encoder(session, load_key(settings.service.data)), metrics)
+        self._evidence, recorder = open_evidence(settings, metrics)
         self.identifier = self._make_identifier(settings, self._htpasswd)
         self._access = RobotsAccess(self.resolver, recorder, lambda: gate)
         robots = robots_cache(settings, self._access, egress(ctx.options),
@@ -152,8 +146,6 @@ class Service:
         metrics.watch_cache("limits", gate.store.__len__)
         metrics.watch_cache("targets", gate.health.__len__)
         metrics.waiting.set_function(gate.pacer.waiting)
-        metrics.evidence_up.set_function(lambda: float(self._evidence is not None
-                                                       and self._evidence.available))
 
     async def start(self) -> None:
         """Raises OSError, EvidenceUnavailable, StartError."""
@@ -169,8 +161,7 @@ class Service:
         if settings.evidence.collector == "spawn" and self.link is None:
             self._collector = CollectorProcess(
                 settings.evidence.directory, settings.evidence.socket,
-                options=["--segment-size", str(settings.evidence.segment_size)],
-                report=logger.error)
+                options=options.words(settings), report=logger.error)
             await self._collector.start()
         if isinstance(self.runtime.gate.store, ValkeyStore):
             await self.runtime.gate.store.start()
@@ -228,8 +219,7 @@ class Service:
             await self.runtime.gate.engine.aclose()
             await self.runtime.gate.store.aclose()
             self.identifier.close()
-        if self._evidence is not None:
-            await self._evidence.close(2.0)
+            await self.runtime.recorder.aclose(2.0)
         if self._collector is not None:
             await self._collector.stop()
         if self._stop_metrics is not None:

@@ -21,6 +21,9 @@ GREATEST = frozenset({
     "outbounds_list_stale", "outbounds_list_build_seconds",
     "outbounds_closed_targets", "outbounds_closed_targets_unreadable",
     "outbounds_owned_sites", "outbounds_owned_sites_unreadable",
+    "outbounds_evidence_reserve_bytes", "outbounds_evidence_full", "outbounds_evidence_records",
+    "outbounds_evidence_unsigned_records", "outbounds_evidence_task_failed",
+    "outbounds_evidence_task",
 })
 
 

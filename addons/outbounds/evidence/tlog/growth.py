@@ -46,7 +46,8 @@ class Growth:
         self._folder = folder
         self._ring = ring
         self.peaks = peaks
-        self.signed = 0          # records that the newest checkpoint covers
+        self.signed = 0          # records that the newest checkpoint covers,
+        self.signed_at = 0.0     # and when it was made, Unix s
         self._due = 0.0          # monotonic s
 
     def grow(self, leaves: Sequence[bytes]) -> None:
@@ -72,7 +73,7 @@ class Growth:
         finally:
             os.close(fd)
         os.replace(draft, path)
-        self.signed = self.peaks.size
+        self.signed, self.signed_at = self.peaks.size, at
 
     def begin_segment(self, path: Path, at: float) -> None:
         """Before segment `path` is made: afterwards its checkpoint is on disk."""

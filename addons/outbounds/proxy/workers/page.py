@@ -19,7 +19,10 @@ _CUMULATIVE = frozenset({"counter", "histogram"})
 
 ADDED = frozenset({"outbounds_client_connections", "outbounds_tunnels", "outbounds_cache_entries",
                    "outbounds_waiting_requests"})
-LEAST = frozenset({"outbounds_evidence_up", "outbounds_limit_store_up"})
+LEAST = frozenset({"outbounds_evidence_up", "outbounds_limit_store_up",
+                   "outbounds_evidence_disk_free_bytes",
+                   "outbounds_evidence_checkpoint_timestamp_seconds",
+                   "outbounds_evidence_task_timestamp_seconds"})
 
 Labels = tuple[tuple[str, str], ...]
 

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ...evidence import options
 from ...evidence.supervisor import CollectorProcess
 from ...settings import Settings
 from ...settings.service import Listen
@@ -107,7 +108,7 @@ class Supervisor(Collector):
             return None
         collector = CollectorProcess(
             evidence.directory, evidence.socket,
-            options=["--segment-size", str(evidence.segment_size)], report=logger.error)
+            options=options.words(self._settings), report=logger.error)
         await collector.start()
         return collector
 
