@@ -46,7 +46,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """`since` and `until` are Unix µs, both inclusive. `ids` are event ids, any of which. `url` is a
+    """`since` and `until` are Unix µs, both inclusive; `ids` event ids, any of which. `url` is a
     part of the path with the names of the query's parameters: "/item?id=&colour=". `status` is the
     least and the greatest. Everything else is compared as it was recorded; empty means any."""
 
