@@ -54,9 +54,11 @@ def read_segment(segment: Segment, first: int | None = None) -> Iterator[Stored]
     OSError."""
     file = None if segment.sealed else _open_hot(segment)
     if file is None:
+        if not segment.sealed:
+            return
         seal = load_seal(segment.seal)
         for number in range(len(seal.records.frames)):
-            yield from _frame(segment, seal, number)
+            yield from read_sealed(segment, seal, number)
         return
     with file:
         position = first_position(segment) if first is None else first
@@ -68,13 +70,11 @@ def read_segment(segment: Segment, first: int | None = None) -> Iterator[Stored]
 
 
 def _open_hot(segment: Segment) -> BinaryIO | None:
-    """None where it was sealed just now."""
+    """None where it was sealed just now; or dropped, because it was empty (`sealing`)."""
     try:
         return segment.hot.open("rb")
     except FileNotFoundError:
-        if segment.sealed:
-            return None
-        raise
+        return None
 
 
 def read_all(directory: Path) -> Iterator[Stored]:
@@ -105,7 +105,7 @@ def _pick(segment: Segment, first: int, positions: list[int]) -> Iterator[Stored
         seal = load_seal(segment.seal)
         each = seal.frame_records
         for number in sorted({(at - first) // each for at in positions if at - first < seal.count}):
-            frame = list(_frame(segment, seal, number))
+            frame = list(read_sealed(segment, seal, number))
             start = first + number * each
             yield from (frame[at - start] for at in positions if start <= at < start + len(frame))
         return
@@ -117,7 +117,8 @@ def _pick(segment: Segment, first: int, positions: list[int]) -> Iterator[Stored
             return
 
 
-def _frame(segment: Segment, seal: Seal, number: int) -> Iterator[Stored]:
+def read_sealed(segment: Segment, seal: Seal, number: int) -> Iterator[Stored]:
+    """The records of a sealed segment's frame `number`. Raises as `read_segment`."""
     start = seal.first + number * seal.frame_records
     try:
         envelopes = read_frame(segment.folder, seal.records, number).split(b"\n")[:-1]
@@ -126,7 +127,7 @@ def _frame(segment: Segment, seal: Seal, number: int) -> Iterator[Stored]:
         newer = load_seal(segment.seal)
         if newer.generation == seal.generation:
             raise
-        yield from _frame(segment, newer, number)  # something was removed while we read
+        yield from read_sealed(segment, newer, number)  # something was removed while we read
         return
     if len(envelopes) != len(details):
         raise Damaged(f"{segment.seal}: frame {number} has {len(envelopes)} records and "

@@ -71,10 +71,20 @@ def seal_segment(segment: Segment, tiler: Tiler, expected: Checkpoint | None,
 def drop_empty(segment: Segment) -> None:
     """A segment without a record needs no seal: nothing refers to it, and its number is not used
     again. Raises OSError."""
-    # the checkpoint last: it alone is taken for no segment
+    # its checkpoint goes with the next pass: who has just listed the segments asks it where they
+    # begin
     segment.hot.unlink()
-    segment.checkpoint.unlink(missing_ok=True)
     fsync_directory(segment.folder)
+
+
+def remove_strays(segments: list[Segment]) -> None:
+    """The checkpoints of segments that were empty, or never came to be. Raises OSError."""
+    if segments:
+        known = {each.stem for each in segments}
+        for path in segments[0].folder.glob("????-??-??T??-*.checkpoint"):
+            stray = Segment(path.parent, path.stem)
+            if stray.stem not in known and stray.sequence < segments[-1].sequence:
+                path.unlink()
 
 
 def unlike(segment: Segment, first: int, size: int, expected: Checkpoint) -> str:

@@ -14,7 +14,15 @@ from pathlib import Path
 from ..archive.layout import Segment, all_segments
 from ..archive.reading import Damaged, read_segment
 from ..archive.seal import load_seal
-from ..archive.sealing import Unlike, drop_empty, remove_drafts, remove_sealed, seal_segment, unlike
+from ..archive.sealing import (
+    Unlike,
+    drop_empty,
+    remove_drafts,
+    remove_sealed,
+    remove_strays,
+    seal_segment,
+    unlike,
+)
 from ..archive.tiling import Tiled, Tiler, load_tiled
 from ..line import leaf_of
 from ..tlog.checkpoint import Checkpoint
@@ -45,6 +53,7 @@ def seal_all(directory: Path, say: Callable[[str], None],
     KeyUnusable, OSError."""
     status["sealed"] = 0
     segments = all_segments(directory)
+    remove_strays(segments)
     for segment in segments[:-1]:
         remove_drafts(segment)
         if segment.sealed and segment.hot.exists():
