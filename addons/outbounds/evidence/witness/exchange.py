@@ -48,6 +48,8 @@ def post(url: str, body: bytes, content_type: str) -> Reply:
         octets = response.read(MAX_REPLY + 1)
         if len(octets) > MAX_REPLY:
             raise NoAnswer(f"{url}: the reply is longer than {MAX_REPLY} octets")
+        if response.length:  # what was announced and did not come: reading a part says nothing
+            raise NoAnswer(f"{url}: the reply ended {response.length} octets early")
         kind = (response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
         return Reply(response.status, kind, octets)
     except TimeoutError:
