@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .identifier import timestamp
-from .record import END, START, Record
+from .record import CONNECTION, END, START, Record
 
 if TYPE_CHECKING:
     from outbounds.core.case import Case
@@ -69,6 +69,16 @@ def opening_of(case: Case, *, id: str, at: int, action: str) -> Record:
     record.exception = ",".join(case.lifted)
     record.observed = case.observed
     return record
+
+
+def connection(opening: Record, *, at: int, egress: tuple[str, int],
+               dialled: tuple[str, int]) -> Record:
+    """That a connection to the target now carries what `opening` let through: `egress` is our own
+    address and port towards the target, `dialled` the target's. `at` is Unix ns."""
+    return Record(timestamp=timestamp(at), id=opening.id, type=CONNECTION, kind=opening.kind,
+                  action=opening.action, user_id=opening.user_id, source_nat_ip=egress[0],
+                  source_nat_port=egress[1], destination_ip=dialled[0],
+                  destination_port=dialled[1], connection=opening.connection)
 
 
 def closing(

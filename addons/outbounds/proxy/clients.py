@@ -47,6 +47,7 @@ class Exchange:
     latency: float | None = None  # seconds to the head of the answer
     meter: Meter | None = None  # None: no limit counts its octets
     noted: dict[str, Any] = field(default_factory=dict)  # attributes of its closing `Record`
+    connected: bool = False  # its connection to the target is on record
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class Tunnel:
     count: ByteCount
     egress: tuple[str, int] = ("", 0)
     peer: tuple[str, int] = ("", 0)
+    ja4: str = ""  # of the ClientHello that came through it
     ended: str = ""  # why we ended it, "" if we did not
     noted: dict[str, Any] = field(default_factory=dict)  # attributes of its closing `Record`
 

@@ -27,7 +27,9 @@ from .recorder import EvidenceUnavailable
 from .replies import rate_limit_fields
 from .robots_fields import robots_fields
 from .runtime import Runtime
+from .seen import seen_in
 from .settlement import latency, meter_for, settle
+from .upstream import lasting, pair
 from .upstream_errors import verdict_for
 
 NO_EVIDENCE = refuse("evidence", Kind.EVIDENCE, "This request could not be put on record.",
@@ -61,7 +63,8 @@ class Exchanges:
             self.answer(flow, verdict, record.id)
             return
         bound = tunnel.exchange.account if tunnel is not None else None
-        case, opened = await self.judge_and_record(request, bound, "request", client)
+        case, opened = await self.judge_and_record(request, bound, "request", client,
+                                                   seen_in(flow, client))
         if not case.verdict.allowed:
             self.refuse(flow, case, opened)
             return
@@ -76,7 +79,8 @@ class Exchanges:
         self._let_through(flow, client, exchange, case)
 
     async def judge_and_record(self, request: Request, bound: Account | None, action: str,
-                               client: ClientConnection) -> tuple[Case, Record | None]:
+                               client: ClientConnection, seen: dict[str, str] | None = None
+                               ) -> tuple[Case, Record | None]:
         """A case whose verdict is final: an allow without a record becomes a refusal, and so does
         one whose account or client went away meanwhile. Nothing is awaited after that was looked
         at: what holds now holds when the request goes out, if the caller awaits nothing either."""
@@ -84,7 +88,7 @@ class Exchanges:
         if case.fault is not None:
             self._rt.fault(case.verdict.control, case.fault)
         try:
-            record = await self._rt.recorder.open(case, action)
+            record = await self._rt.recorder.open(case, action, seen)
             revoked = self.revoked(case, client) if case.verdict.allowed else None
         except BaseException as error:
             # whatever it was, nobody gets what was charged; and a tunnel's place is held for ever
@@ -190,6 +194,8 @@ class Exchanges:
             exchange.objection = f"{exchange.host.text} {objected}."
             flow.kill()
             return
+        if flow.response.status_code == 101:
+            lasting(self._rt.recorder, flow, exchange)
         exchange.latency = latency(flow)
         exchange.noted |= robots_fields(flow.response.headers.fields)
         if exchange.closest is not None and not any(
@@ -283,7 +289,3 @@ class Exchanges:
             status=response.status_code if response else 0,
             request_bytes=exchange.bytes_up, response_bytes=exchange.bytes_down,
             egress=pair(server.sockname), dialled=pair(server.peername)[0], **exchange.noted)
-
-
-def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> tuple[str, int]:
-    return (address[0], address[1]) if address else ("", 0)

@@ -8,13 +8,15 @@ until they are acknowledged.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..core.case import Case
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
-from ..evidence.decision import closing, opening, opening_of
+from ..evidence.clock import Clock
+from ..evidence.decision import closing, connection, opening, opening_of
 from ..evidence.gap import Gap
 from ..evidence.identifier import new_id, timestamp
 from ..evidence.record import Encoder, Record
@@ -22,6 +24,8 @@ from .metrics import Metrics
 from .unrecorded import Unrecorded
 
 __all__ = ["EvidenceUnavailable", "Recorder"]
+
+logger = logging.getLogger("outbounds")
 
 
 class Recorder:
@@ -34,6 +38,7 @@ class Recorder:
         self._client = client
         self._encoder = encoder
         self._metrics = metrics
+        self._clock = Clock(logger.warning)
         self._news = news
         self._unrecorded = Unrecorded(metrics, self._tell_gap, opens=fail_open, folder=gaps,
                                       session=encoder.session)
@@ -50,10 +55,14 @@ class Recorder:
         at = time.time_ns()
         return new_id(at), at
 
-    async def open(self, case: Case, action: str) -> Record:
-        """Record a decision. Raises EvidenceUnavailable when it could not be made safe."""
+    async def open(self, case: Case, action: str, known: Mapping[str, str] | None = None) -> Record:
+        """Record a decision. `known`: more attributes of `Record`. Raises EvidenceUnavailable when
+        it could not be made safe."""
         id, at = self.new_id()
         record = opening_of(case, id=id, at=at, action=action)
+        record.clock_offset, record.clock_error = self._clock.now()
+        for name, value in known.items() if known else ():
+            setattr(record, name, value)
         await self._commit(record, case.request.path, out=case.verdict.allowed)
         return record
 
@@ -66,6 +75,7 @@ class Recorder:
     def bare(self, action: str, **known: str | int) -> Record:
         id, at = self.new_id()
         record = opening(id=id, at=at, action=action)
+        record.clock_offset, record.clock_error = self._clock.now()
         for name, value in known.items():
             setattr(record, name, value)
         return record
@@ -109,6 +119,13 @@ class Recorder:
         if self._client.available:
             self._unrecorded.recovered()
         self._news()
+
+    def connected(self, record: Record, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        """Post that what `record` let through is carried by this connection: `egress` is our end of
+        it, `dialled` the target's."""
+        if record.id not in self._unkept:
+            self._client.post(self._encoder.encode(
+                connection(record, at=time.time_ns(), egress=egress, dialled=dialled)))
 
     def close(self, record: Record, duration: float, *, outcome: str, reason: str = "",
               status: int = 0, request_bytes: int = 0, response_bytes: int = 0,

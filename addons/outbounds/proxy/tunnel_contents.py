@@ -26,6 +26,7 @@ from ..core.verdict import Kind, Verdict, refuse
 from . import edge
 from .clients import ClientConnection, Tunnel
 from .first_octets import First, recognise
+from .ja4 import fingerprint
 from .runtime import Runtime
 from .settlement import noted
 from .tunnel_watch import MAX_CLIENT_HELLO, TunnelSeen, TunnelWatch
@@ -102,6 +103,7 @@ class TunnelContents:
             return
         if hello is None and len(data) < MAX_CLIENT_HELLO:
             raise exceptions.AddonHalt
+        tunnel.ja4 = fingerprint(hello) if hello is not None else ""
         sni = hello.sni if hello is not None else None
         # the target sees the name that was judged, whatever the client says inside; a disagreement
         # is answered with 421 once the client can read it, in the first request
@@ -121,7 +123,8 @@ class TunnelContents:
         elif data.protocol:
             objection = self._judge_protocol(data.protocol, tunnel, data.client)
         else:
-            objection = await self._judge_sni(data.sni, tunnel, data.client)
+            tunnel.ja4 = data.ja4
+            objection = await self._judge_sni(data.sni, tunnel, data.client) if data.sni else None
             tunnel.ended = objection.detail if objection is not None else ""
         data.permitted = objection is None
 

@@ -30,6 +30,7 @@ from ..core.tunnel_protocols import Opening
 from ..core.verdict import Kind
 from . import half_open, held_reading
 from .first_octets import First, recognise, server_name
+from .ja4 import fingerprint
 
 PATIENCE = 3.0  # seconds
 
@@ -42,11 +43,13 @@ MUCH_HELD = 8192  # octets of the client's, beyond which it is read from no fast
 
 @dataclass
 class TunnelSeen:
-    """What a tunnel turned out to carry: TLS to the server `sni`, a `protocol` of those that may be
-    refused, or, by its `flaw`, something that should have been judged and cannot be."""
+    """What a tunnel turned out to carry: TLS to the server `sni` by a program with the fingerprint
+    `ja4`, a `protocol` of those that may be refused, or, by its `flaw`, something that should have
+    been judged and cannot be."""
 
     client: connection.Client
     sni: str = ""
+    ja4: str = ""
     protocol: str = ""
     flaw: Kind | None = None
     permitted: bool = False  # until the hook says otherwise: fails closed
@@ -139,11 +142,11 @@ class TunnelWatch(layer.Layer):
                 if hello is None:
                     seen.flaw = Kind.HEAD_TOO_LARGE
                 else:
-                    seen.sni = server_name(hello)
+                    seen.sni, seen.ja4 = server_name(hello), fingerprint(hello)
             except Exception:  # whatever the parser stumbles over, nobody knows the server's name
                 seen.flaw = Kind.MALFORMED
             half_open.end(self.context.client.id)
-            if (seen.sni or seen.flaw) and not (yield from self._ask(seen)):
+            if (seen.sni or seen.ja4 or seen.flaw) and not (yield from self._ask(seen)):
                 return False
         self._maybe_hello = False
         self._opening.from_client(data, tls=first is First.TLS)

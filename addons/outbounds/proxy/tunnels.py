@@ -18,11 +18,12 @@ from ..core.destination import BadHost, parse_host
 from ..core.request import Credentials, Request, Way
 from ..core.verdict import Kind, Verdict, refuse
 from ..evidence.record import Record
-from . import edge
+from . import edge, upstream
 from .clients import Approval, ClientConnection, Exchange, Tunnel
-from .exchanges import Exchanges, pair
+from .exchanges import Exchanges
 from .http_guard import JUDGED, ByteCount, GuardedHttpStream
 from .runtime import Runtime
+from .seen import seen_in
 from .settlement import meter_for
 from .socks_guard import GENERAL_FAILURE, HOST_UNREACHABLE, NOT_ALLOWED, SocksConnect
 from .tunnel_contents import TunnelContents
@@ -48,7 +49,8 @@ class Tunnels:
             record = self._exchanges.record_malformed(flow.client_conn, client, verdict)
             self._exchanges.answer(flow, verdict, record.id)
             return
-        case, record_or_none = await self._open(request, client, flow.request.host)
+        case, record_or_none = await self._open(request, client, flow.request.host,
+                                                seen_in(flow, client))
         if not case.verdict.allowed:
             self._exchanges.refuse(flow, case, record_or_none)
         else:
@@ -97,11 +99,12 @@ class Tunnels:
             self._rt.recorder.close(record, 0.0, outcome="failure", reason=case.verdict.detail,
                                     status=kind.status)
 
-    async def _open(self, request: Request, client: ClientConnection,
-                    dialled: str) -> tuple[Case, Record | None]:
+    async def _open(self, request: Request, client: ClientConnection, dialled: str,
+                    seen: dict[str, str] | None = None) -> tuple[Case, Record | None]:
         """Judge, record, and on an allow make the tunnel known."""
         rt = self._rt
-        case, record = await self._exchanges.judge_and_record(request, None, "tunnel", client)
+        case, record = await self._exchanges.judge_and_record(request, None, "tunnel", client,
+                                                               seen)
         if not case.verdict.allowed:
             return case, record
         assert record is not None and case.account is not None
@@ -168,7 +171,7 @@ class Tunnels:
             exchange.record, time.monotonic() - exchange.started,
             outcome="failure" if reason else "success", reason=reason, status=status,
             request_bytes=tunnel.count.up, response_bytes=tunnel.count.down,
-            egress=tunnel.egress, dialled=tunnel.peer[0], **tunnel.noted)
+            egress=tunnel.egress, dialled=tunnel.peer[0], tls_ja4=tunnel.ja4, **tunnel.noted)
 
     def tls_failed(self, side: str, conn: connection.Connection, client: ClientConnection) -> None:
         """The `tls_failed_*` hooks."""
@@ -189,8 +192,6 @@ class Tunnels:
 
     def connected(self, server: connection.Server, client: ClientConnection) -> None:
         """The `server_connected` hook: which address and port of ours the target sees."""
+        upstream.connected(self._rt.recorder, server, client)
         if client.tunnel is not None:
-            client.tunnel.egress, client.tunnel.peer = pair(server.sockname), pair(server.peername)
             self._rt.gate.health.dialled(client.tunnel.exchange.host, failed=False)
-
-
