@@ -27,17 +27,20 @@ class Peaks:
     def hashes(self) -> list[bytes]:
         return list(self._hashes)
 
-    def extend(self, leaves: Iterable[bytes]) -> None:
-        """Add the hashes of leaves."""
-        hashes, size = self._hashes, self.size
-        for leaf in leaves:
-            found, below = leaf, size
+    def extend(self, roots: Iterable[bytes], height: int = 0) -> None:
+        """Add the hashes of leaves, or of complete subtrees of a `height`. Raises ValueError where
+        such a subtree cannot begin."""
+        hashes, size = self._hashes, self.size >> height
+        if size << height != self.size:
+            raise ValueError(f"no subtree of height {height} begins after {self.size} leaves")
+        for found in roots:
+            below = size
             while below & 1:
                 found = node_hash(hashes.pop(), found)
                 below >>= 1
             hashes.append(found)
             size += 1
-        self.size = size
+        self.size = size << height
 
     def root(self) -> bytes:
         if not self._hashes:

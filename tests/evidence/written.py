@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from outbounds.evidence.archive.layout import all_segments
-from outbounds.evidence.archive.sealing import seal_segment
-from outbounds.evidence.archive.tiling import Tiler, load_tiled
 from outbounds.evidence.decision import closing, opening
 from outbounds.evidence.identifier import new_id
+from outbounds.evidence.keeper.sealing import seal_all
 from outbounds.evidence.ledger import slip
 from outbounds.evidence.line import leaf_of, split
 from outbounds.evidence.log import EvidenceLog
@@ -58,10 +56,7 @@ class Written:
 
     def seal(self) -> None:
         """Every segment but the newest."""
-        tiler = Tiler(self.directory / "log", load_tiled(self.directory / "log"))
-        for segment in all_segments(self.directory)[:-1]:
-            if not segment.sealed:
-                seal_segment(segment, tiler, None)
+        seal_all(self.directory, print, {})
 
     @property
     def verifier(self) -> Verifier:
