@@ -169,8 +169,9 @@ class Service:
         try:
             await self._evidence.wait_available(10.0)
         except EvidenceUnavailable as error:
-            logger.warning("The evidence collector does not answer: %s. All requests are refused "
-                           "until it does.", error)
+            logger.warning("The evidence collector does not answer: %s. Until it does, %s.", error,
+                           "requests go out unrecorded" if settings.evidence.fail == "open"
+                           else "all requests are refused")
         if self.link is None:
             self._stop_metrics = serve_page(self.metrics.registry, settings)
         reloader, gate = Reloader(settings, keeper.adopt, self.metrics), self.runtime.gate
