@@ -61,7 +61,8 @@ class Noted(_Content, frozen=True, tag="note"):
 class Added(_Content, frozen=True, tag="add"):
     """What a query found: how many `events` and `records`, in a log of `size` records that was
     searched; `conditions` are the query's, by name. `items` is the SHA-256 of the file that lists
-    them. `accounts` says whose they are."""
+    them. `accounts` says whose they are. `complaint` is the moment that a complaint speaks of (RFC
+    3339), and `findings` says in sentences how sure it is that it means these."""
 
     query: str
     events: int
@@ -70,6 +71,8 @@ class Added(_Content, frozen=True, tag="add"):
     items: str
     accounts: tuple[str, ...] = ()
     conditions: dict[str, str] = {}
+    complaint: str = ""
+    findings: tuple[str, ...] = ()
 
 
 class Held(_Content, frozen=True, tag="hold"):
