@@ -55,6 +55,14 @@ def test_removed_by_account_or_all(path: Path) -> None:
     assert read_orders(path) == (order("C-2"),)
 
 
+def test_an_order_that_cannot_be_changes_nothing(path: Path) -> None:
+    add_order(path, order())
+    for wrong in (order(account="a2", days=93), order(account="")):
+        with pytest.raises(CapturesFileError):
+            add_order(path, wrong)
+    assert read_orders(path) == (order(),)
+
+
 def test_in_force_from_since_to_until() -> None:
     start, end = NOW.timestamp(), (NOW + timedelta(days=7)).timestamp()
     assert [order().in_force(at) for at in (start - 1, start, end - 1, end)] == [

@@ -63,6 +63,10 @@ def read_orders(path: Path) -> Orders:
     content = _file(path).read()
     if content is None:
         return ()
+    return _parse(path, content)
+
+
+def _parse(path: Path, content: bytes) -> Orders:
     try:
         orders = msgspec.json.decode(content, type=_File).captures
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -106,8 +110,9 @@ def _changing(path: Path) -> Iterator[tuple[Orders, Callable[[Orders], None]]]:
     file = _file(path)
 
     def write(orders: Orders) -> None:
-        file.replace(msgspec.json.format(msgspec.json.encode(_File(orders)), indent=1) + b"\n")
-        read_orders(path)
+        content = msgspec.json.format(msgspec.json.encode(_File(orders)), indent=1) + b"\n"
+        _parse(path, content)  # what could not be read again would stop every capture
+        file.replace(content)
 
     with file.changing():
         now = datetime.now(UTC)
