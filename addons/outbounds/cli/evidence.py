@@ -7,6 +7,8 @@ import click
 from .lazy_group import LazyGroup, Table
 
 _COMMANDS: Table = {
+    "seal": ("evidence_seal.seal", "Seal what has been recorded, now."),
+    "status": ("evidence_status.status", "Show how the log stands."),
     "tail": ("evidence_tail.tail", "Show the newest records, one a line."),
 }
 

@@ -20,13 +20,15 @@ from .task import KeeperFault, Keeping, Task
 EXPECTED = (KeeperFault, Damaged, BadSeal, BadTile, KeyUnusable, OSError)
 """What a task may raise: the operator is told the text, and no stack."""
 REMIND = 3600.0
-"""Seconds after which a fault that is still there is said again."""
+"""Seconds."""
 
 
 def one_pass(directory: Path, data: Path, settings: Evidence | None,
-             say: Callable[[str], None], tasks: Mapping[str, Task] = TASKS) -> bool:
+             say: Callable[[str], None], tasks: Mapping[str, Task] = TASKS,
+             remind: float = REMIND) -> bool:
     """Run every task on the log under `directory`; the caller holds the lock (`lock`). Whether
-    none had a fault. Raises what is not `EXPECTED`, when the other tasks have run."""
+    none had a fault; one that was there before is said again after `remind` seconds. Raises what
+    is not `EXPECTED`, when the other tasks have run."""
     kept = load_kept(directory)
     faults: list[Exception] = []
     for name, task in tasks.items():
@@ -41,7 +43,7 @@ def one_pass(directory: Path, data: Path, settings: Evidence | None,
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"
             faults.append(error)
-        kept[name] = _outcome(now, fault, before, status)
+        kept[name] = _outcome(now, fault, before, status, remind)
         _tell(name, kept[name], before, say)
         with suppress(OSError):  # a full disk: the metrics go without, the next pass says it
             save_kept(directory, kept)
@@ -57,14 +59,14 @@ def stand_back() -> None:
 
 
 def _outcome(now: float, fault: str, before: Outcome,
-             status: dict[str, int | float | str]) -> Outcome:
+             status: dict[str, int | float | str], remind: float) -> Outcome:
     found: Outcome = {**status, "at": now, "ok": not fault, "fault": fault}
     if not fault:
         found["good"] = now
     elif "good" in before:
         found["good"] = before["good"]
     if fault:
-        again = before.get("fault") == fault and now - float(before.get("said", 0)) < REMIND
+        again = before.get("fault") == fault and now - float(before.get("said", 0)) < remind
         found["said"] = before.get("said", now) if again else now
     return found
 
