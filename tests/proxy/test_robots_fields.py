@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbounds.evidence.line import flat
 from outbounds.evidence.fields import FIELDS
+from outbounds.evidence.line import flat
 from outbounds.evidence.record import END, Encoder, Record
 from outbounds.proxy.robots_fields import robots_fields
 

@@ -53,6 +53,8 @@ class Recorded:
 
     events: list[tuple[object, ...]] = field(default_factory=list)
     fails: bool = False
+    connected_from: list[tuple[str, tuple[str, int], tuple[str, int]]] = field(
+        default_factory=list)
     read: list[tuple[str, str]] = field(default_factory=list)
     seen_at_opening: list[int] = field(default_factory=list)
     site: Site | None = None
@@ -66,6 +68,9 @@ class Recorded:
             self.seen_at_opening.append(self.site.connections)
         self.events.append(("opened", url, account_id, client, tuple(addresses)))
         return f"record-{len(self.events)}"
+
+    def connected(self, record_id: str, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        self.connected_from.append((record_id, egress, dialled))
 
     def closed(self, record_id: str, status: int, octets: int, outcome: str, *,
                digest: str = "", state: str = "") -> None:

@@ -52,6 +52,24 @@ async def test_nothing_is_sent_before_its_record_is_safe(
     assert recorder.seen_at_opening == [0, 1], "connections that existed when a record was opened"
 
 
+async def test_the_connection_is_told_of_before_the_request_is_sent(
+    site: Site, fetcher: Fetcher, recorder: Recorded
+) -> None:
+    """A complaint names our address and port: they are known while a fetch is under way."""
+    at_request: list[object] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        peer = request.transport.get_extra_info("peername")
+        at_request.extend([tuple(peer[:2]), list(recorder.connected_from)])
+        return web.Response(text=RULES)
+
+    site.on(handler)
+    await fetcher.fetch(site.origin(), "acme", "c")
+    peer, told = at_request
+    assert told == [("record-1", peer, ("127.0.0.1", site.port))]
+
+
 async def test_a_recorder_that_fails_sends_nothing(
     site: Site, fetcher: Fetcher, recorder: Recorded
 ) -> None:

@@ -31,6 +31,8 @@ class Access:
     resolver: Resolver = field(default_factory=Resolver)
     records: list[tuple[object, ...]] = field(default_factory=list)
     seen_at_opening: list[int] = field(default_factory=list)
+    connected_from: list[tuple[str, tuple[str, int], tuple[str, int]]] = field(
+        default_factory=list)
     site: Site | None = None
     fails: bool = False
 
@@ -44,6 +46,9 @@ class Access:
         self.seen_at_opening.append(self.site.connections)
         self.records.append((url, account_id, tuple(addresses)))
         return str(len(self.records))
+
+    def connected(self, record_id: str, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        self.connected_from.append((record_id, egress, dialled))
 
     def closed(self, record_id: str, status: int, octets: int, failure: str) -> None:
         self.records.append((record_id, status, octets, failure))

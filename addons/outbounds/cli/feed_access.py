@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from urllib.parse import urlsplit
 
 from .. import __version__
 from ..core.account import Account
@@ -21,12 +20,14 @@ from ..core.questions import NoSuchHost
 from ..core.rules import Policy
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
-from ..evidence.record import Encoder, Record
+from ..evidence.record import Encoder
 from ..lists.feeds import Fetcher
 from ..proxy.dial import DialRefused, Permission, vet
 from ..proxy.metrics import Metrics
 from ..proxy.own_addresses import own_addresses
+from ..proxy.own_fetches import OwnFetches
 from ..proxy.recorder import Recorder
+from ..proxy.upstream import Pair
 from ..resolver import Resolver
 from ..settings import Settings
 
@@ -69,9 +70,8 @@ class FeedAccess:
 
     def __init__(self, resolver: Resolver, recorder: Recorder, policy: Policy) -> None:
         self._resolver = resolver
-        self._recorder = recorder
         self._policy = policy
-        self._open: dict[str, tuple[Record, float]] = {}
+        self._fetches = OwnFetches(recorder)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """Addresses that may be dialled. Raises BadHost, DialRefused."""
@@ -87,19 +87,13 @@ class FeedAccess:
 
     async def opened(self, *, url: str, addresses: Sequence[str]) -> str:
         """Raises EvidenceUnavailable: then nothing may be sent."""
-        parts = urlsplit(url)
-        record = await self._recorder.open_bare(
-            "feed-fetch", user_id=ACCOUNT.id, destination_domain=parts.hostname or "",
-            destination_ip=",".join(addresses)[:64],
-            destination_port=parts.port or (443 if parts.scheme == "https" else 80),
-            url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
-            **self._policy.versions)
-        self._open[record.id] = (record, time.monotonic())
-        return record.id
+        return await self._fetches.opened("feed-fetch", url, addresses, user_id=ACCOUNT.id,
+                                          **self._policy.versions)
+
+    def connected(self, record_id: str, egress: Pair, dialled: Pair) -> None:
+        self._fetches.connected(record_id, egress, dialled)
 
     def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
-        record, started = self._open.pop(record_id)
-        good = outcome in ("complete", "unchanged", "redirect")
-        self._recorder.close(record, time.monotonic() - started, status=status,
-                             response_bytes=octets, outcome="success" if good else "failure",
+        self._fetches.closed(record_id, status, octets,
+                             failure=outcome not in ("complete", "unchanged", "redirect"),
                              reason="" if outcome == "complete" else outcome)

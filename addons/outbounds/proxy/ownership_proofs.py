@@ -7,17 +7,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..core.account import Account, Standing
 from ..core.site_claims import Proof, SiteClaim
-from ..evidence.record import Record
 from ..resolver import look_up_texts
 from ..robotstxt import Egress
 from ..robotstxt.ownership import NotFound, ProofFile
+from .own_fetches import OwnFetches
 from .recorder import EvidenceUnavailable
 from .robots_access import RobotsAccess, user_agent
 from .runtime import Runtime
+from .upstream import Pair
 
 ACTION = "ownership-check"
 
@@ -29,7 +29,7 @@ class OwnershipProofs:
         self._rt = runtime
         self._egress = egress
         self._access = RobotsAccess(runtime.gate.resolver, runtime.recorder, lambda: runtime.gate)
-        self._open: dict[str, tuple[Record, float]] = {}
+        self._fetches = OwnFetches(runtime.recorder)
 
     async def __call__(self, claim: SiteClaim) -> str:
         try:
@@ -88,18 +88,11 @@ class OwnershipProofs:
 
     async def opened(self, *, url: str, account_id: str, addresses: Sequence[str]) -> str:
         """Raises EvidenceUnavailable: then nothing may be sent."""
-        parts = urlsplit(url)
-        record = await self._rt.recorder.open_bare(
-            ACTION, user_id=account_id, destination_domain=parts.hostname or "",
-            destination_ip=",".join(addresses)[:64],
-            destination_port=parts.port or (443 if parts.scheme == "https" else 80),
-            url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
-            **self._rt.gate.policy.versions)
-        self._open[record.id] = (record, time.monotonic())
-        return record.id
+        return await self._fetches.opened(ACTION, url, addresses, user_id=account_id,
+                                          **self._rt.gate.policy.versions)
+
+    def connected(self, record_id: str, egress: Pair, dialled: Pair) -> None:
+        self._fetches.connected(record_id, egress, dialled)
 
     def closed(self, record_id: str, status: int, octets: int, failure: str) -> None:
-        record, started = self._open.pop(record_id)
-        self._rt.recorder.close(
-            record, time.monotonic() - started, status=status, response_bytes=octets,
-            outcome="failure" if failure else "success", reason=failure)
+        self._fetches.closed(record_id, status, octets, failure=bool(failure), reason=failure)

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 from yarl import URL
 
@@ -19,15 +18,16 @@ from .. import __version__
 from ..core.account import Account
 from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
-from ..evidence.record import Record
 from ..resolver import Resolver
 from ..robotstxt import Egress, Fetcher, RobotsCache, Snapshots, Unreachable, Visit
 from ..robotstxt.parsing import Parsing
 from ..settings import Settings
 from .dial import DialRefused, Permission, vet
 from .gate import Gate
+from .own_fetches import OwnFetches
 from .recorder import Recorder
 from .robots_visit import admit
+from .upstream import Pair
 
 OPERATOR = "operator:"
 """Begins what stands for an account where an operator has a file fetched; their name follows. Such
@@ -93,9 +93,8 @@ class RobotsAccess:
 
     def __init__(self, resolver: Resolver, recorder: Recorder, gate: Callable[[], Gate]) -> None:
         self._resolver = resolver
-        self._recorder = recorder
         self._gate = gate
-        self._open: dict[str, tuple[Record, float]] = {}
+        self._fetches = OwnFetches(recorder)
 
     def _account(self, account_id: str) -> Account:
         if account_id.startswith(OPERATOR):
@@ -126,23 +125,17 @@ class RobotsAccess:
     async def opened(self, *, url: str, account_id: str, client: str,
                      addresses: Sequence[str]) -> str:
         """Raises EvidenceUnavailable: then nothing may be sent."""
-        parts = urlsplit(url)
         who = {"operator": account_id.removeprefix(OPERATOR)} \
             if account_id.startswith(OPERATOR) else {"user_id": account_id}
-        record = await self._recorder.open_bare(
-            "robots-fetch", **who, source_ip=client,
-            destination_domain=parts.hostname or "", destination_ip=",".join(addresses)[:64],
-            destination_port=parts.port or (443 if parts.scheme == "https" else 80),
-            url_scheme=parts.scheme, http_request_method="GET", verdict="allow",
-            **self._gate().policy.versions)
-        self._open[record.id] = (record, time.monotonic())
-        return record.id
+        return await self._fetches.opened("robots-fetch", url, addresses, **who, source_ip=client,
+                                          **self._gate().policy.versions)
+
+    def connected(self, record_id: str, egress: Pair, dialled: Pair) -> None:
+        self._fetches.connected(record_id, egress, dialled)
 
     def closed(self, record_id: str, status: int, octets: int, outcome: str, *,
                digest: str = "", state: str = "") -> None:
-        record, started = self._open.pop(record_id)
-        good = outcome in ("complete", "redirect")
-        self._recorder.close(record, time.monotonic() - started, status=status,
-                             response_bytes=octets, outcome="success" if good else "failure",
+        self._fetches.closed(record_id, status, octets,
+                             failure=outcome not in ("complete", "redirect"),
                              reason="" if outcome == "complete" else outcome,
                              robots_sha256=digest, robots_state=state)

@@ -55,6 +55,9 @@ class Recorder(Protocol):
     ) -> str:
         """Returns the record's id once the record is safe; raises if it cannot be made so."""
 
+    def connected(self, record_id: str, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        """The request goes out on this connection: our address and port, and the target's."""
+
     def closed(self, record_id: str, status: int, octets: int, outcome: str, *,
                digest: str = "", state: str = "") -> None:
         """`status` is 0 without a reply; `octets` of body as received; `outcome` is "complete",

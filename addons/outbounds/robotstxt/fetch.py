@@ -28,16 +28,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import aiohttp
 from yarl import URL
 
 from ..core.destination import parse_host
 from ..core.site import site_of
-from ..fetching import REDIRECTS, Pinned, check_literal, redirect_target
+from ..fetching import (
+    REDIRECTS,
+    Connected,
+    check_literal,
+    one_connection,
+    redirect_target,
+)
 from . import freshness
 from .body import ACCEPT_ENCODING, Body, UnreadableBody
 from .charset import in_utf8
@@ -102,9 +108,7 @@ class Fetcher:
         self._recorder = recorder
         self._admit = admit
         self._parsing = parsing or Parsing()
-        egress = egress or Egress()
-        self._ssl: ssl.SSLContext | bool = egress.trust or True
-        self._local = (egress.address, 0) if egress.address else None
+        self._egress = egress or Egress()
         self._deadline = deadline
         self._places = SitePlaces(at_once_per_site)
         self._headers = {
@@ -154,7 +158,8 @@ class Fetcher:
             heard, loop = _Heard(), asyncio.get_running_loop()
             heard.asked = started = loop.time()
             try:
-                return await self._ask(url, addresses, known, heard)
+                return await self._ask(url, addresses, known, heard,
+                                       partial(self._recorder.connected, record))
             except (aiohttp.ClientError, OSError) as error:
                 # one whom we do not believe has answered all the same
                 heard.failed = not heard.status and not isinstance(error, aiohttp.ClientSSLError)
@@ -190,7 +195,7 @@ class Fetcher:
                            "recorded.") from error
 
     async def _ask(self, url: URL, addresses: Sequence[str], known: Known | None,
-                   heard: _Heard) -> Fetched | URL:
+                   heard: _Heard, connected: Connected) -> Fetched | URL:
         loop = asyncio.get_running_loop()
 
         async def sent(*_: object) -> None:
@@ -200,14 +205,9 @@ class Fetcher:
         trace.on_request_headers_sent.append(sent)
         if known is not None and known.url != str(url):
             known = None  # validators mean nothing to any other URL
-        connector = aiohttp.TCPConnector(
-            resolver=Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True,
-            local_addr=self._local)
-        async with aiohttp.ClientSession(
-            connector=connector,
+        async with one_connection(
+            addresses, connected, trust=self._egress.trust, source=self._egress.address,
             timeout=aiohttp.ClientTimeout(total=None),  # the deadline binds all hops together
-            auto_decompress=False,
-            trust_env=False,
             trace_configs=[trace],
         ) as session, session.get(url, headers=self._headers | freshness.conditions(known),
                                   allow_redirects=False) as reply:

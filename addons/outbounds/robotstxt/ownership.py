@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import aiohttp
 from yarl import URL
 
 from ..core.site_claims import FILE_PATH
-from ..fetching import REDIRECTS, Pinned, check_literal, redirect_target
+from ..fetching import REDIRECTS, check_literal, one_connection, redirect_target
 from .contract import Egress
 
 PLACES = (("https", 443), ("http", 80))
@@ -46,6 +47,9 @@ class Access(Protocol):
 
     async def opened(self, *, url: str, account_id: str, addresses: Sequence[str]) -> str:
         """Returns the record's id once the record is safe; raises if it cannot be made so."""
+
+    def connected(self, record_id: str, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        """The request goes out on this connection: our address and port, and the target's."""
 
     def closed(self, record_id: str, status: int, octets: int, failure: str) -> None:
         """`status` is 0 without a reply; `failure` is "" for what was found, and a redirect."""
@@ -114,14 +118,10 @@ class ProofFile:
         except Exception as error:
             raise NotFound(f"{url} was not asked for: the request cannot be recorded.") from error
         status, octets, failure = 0, 0, "no reply in time"
-        address = self._egress.address
-        connector = aiohttp.TCPConnector(
-            resolver=Pinned(addresses), ssl=self._egress.trust or True, use_dns_cache=False,
-            force_close=True, local_addr=(address, 0) if address else None)
         try:
-            async with aiohttp.ClientSession(
-                connector=connector, timeout=aiohttp.ClientTimeout(total=None),
-                auto_decompress=False, trust_env=False,
+            async with one_connection(
+                addresses, partial(self._access.connected, record), trust=self._egress.trust,
+                source=self._egress.address, timeout=aiohttp.ClientTimeout(total=None),
             ) as session, session.get(url, headers=self._headers, allow_redirects=False) as reply:
                 status = reply.status
                 if status in REDIRECTS:

@@ -49,6 +49,8 @@ class Recorded:
     events: list[tuple[object, ...]] = field(default_factory=list)
     connections_at_opening: list[int] = field(default_factory=list)
     fails: bool = False
+    connected_from: list[tuple[str, tuple[str, int], tuple[str, int]]] = field(
+        default_factory=list)
 
     async def opened(self, *, url: str, addresses: Sequence[str]) -> str:
         if self.fails:
@@ -56,6 +58,9 @@ class Recorded:
         self.connections_at_opening.append(self.publisher.connections)
         self.events.append(("opened", url, tuple(addresses)))
         return f"record-{len(self.events)}"
+
+    def connected(self, record_id: str, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        self.connected_from.append((record_id, egress, dialled))
 
     def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
         self.events.append(("closed", record_id, status, octets, outcome))

@@ -22,13 +22,14 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import aiohttp
 from yarl import URL
 
-from ...fetching import REDIRECTS, Pinned, check_literal, redirect_target
+from ...fetching import REDIRECTS, check_literal, one_connection, redirect_target
 from .body import ACCEPT_ENCODING, Body, UnusableBody
 from .retry import retry_after
 
@@ -47,6 +48,9 @@ class Recorder(Protocol):
 
     async def opened(self, *, url: str, addresses: Sequence[str]) -> str:
         """Returns the record's id once the record is safe; raises if it cannot be made so."""
+
+    def connected(self, record_id: str, egress: tuple[str, int], dialled: tuple[str, int]) -> None:
+        """The request goes out on this connection: our address and port, and the target's."""
 
     def closed(self, record_id: str, status: int, octets: int, outcome: str) -> None:
         """`status` is 0 without a reply; `octets` of body as received; `outcome` is "complete",
@@ -96,7 +100,7 @@ class Fetcher:
         system's authorities."""
         self._resolve = resolve
         self._recorder = recorder
-        self._ssl: ssl.SSLContext | bool = ssl_context or True
+        self._trust = ssl_context
         self._timeouts = timeouts or Timeouts()
         self._headers = {
             "User-Agent": user_agent, "Accept": "*/*", "Accept-Encoding": ACCEPT_ENCODING}
@@ -147,12 +151,10 @@ class Fetcher:
             raise FetchFailed(f"{url.host} was not asked: the request cannot be recorded "
                               f"({error})") from error
         status, body, outcome = 0, None, "error"
-        connector = aiohttp.TCPConnector(
-            resolver=Pinned(addresses), ssl=self._ssl, use_dns_cache=False, force_close=True)
         limits = self._timeouts
         try:
-            async with aiohttp.ClientSession(
-                connector=connector, auto_decompress=False, trust_env=False,
+            async with one_connection(
+                addresses, partial(self._recorder.connected, record), trust=self._trust,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=limits.connect, sock_read=limits.silence),
             ) as session, session.get(url, headers=headers, allow_redirects=False) as reply:
