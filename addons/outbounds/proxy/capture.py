@@ -23,7 +23,8 @@ from ..evidence.captures.orders import (
     captures_path,
     read_orders,
 )
-from ..evidence.captures.sealing import Captured, CaptureFull, Message, keep
+from ..evidence.captures.sealing import Captured, CaptureFull, Fields, Message, keep
+from ..evidence.record import Record
 from .followed_file import FollowedFile
 from .recorder import Recorder
 
@@ -31,18 +32,28 @@ EVERY = 0.1                    # s between two looks at the orders
 MOST_HELD = 64 * 1024 * 1024   # octets of bodies in memory, of all exchanges together
 AT_ONCE = 2                    # exchanges being encrypted
 
+Head = tuple[str, Fields]
+"""The first line of a message, and its fields."""
+
 
 @dataclass(slots=True)
 class Capture:
-    """One exchange that is being captured. `up` and `down` take its bodies as they pass."""
+    """One exchange that is being captured: `up` and `down` take its bodies as they pass, `answer`
+    the head of the target's answer."""
 
     orders: Orders
-    record: str
-    at: str
+    record: Record
+    url: str
+    head: Head
     bound: int
     held: Callable[[int], bool]
+    answer_head: Head | None = None
     bodies: tuple[bytearray, bytearray] = field(default_factory=lambda: (bytearray(), bytearray()))
     cut: list[bool] = field(default_factory=lambda: [False, False])
+
+    def answer(self, response: http.Response) -> None:
+        self.answer_head = (f"{response.http_version} {response.status_code} {response.reason}",
+                            response.headers.fields)
 
     def up(self, chunk: bytes) -> None:
         self._take(0, chunk)
@@ -87,8 +98,8 @@ class Captures:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def begin(self, account: str, record: str, at: str) -> Capture | None:
-        """For an exchange that was let through; None where nothing orders it."""
+    def begin(self, account: str, record: Record, request: http.Request) -> Capture | None:
+        """For a request that goes out as it is now; None where nothing orders it."""
         known = self._orders.get(account)
         if known is None:
             return None
@@ -96,18 +107,17 @@ class Captures:
         orders = tuple(each for each in known if each.in_force(now))
         if not orders:
             return None
-        return Capture(orders, record, at, max(each.each for each in orders), self._hold)
+        return Capture(orders, record, request.url, (
+            f"{request.method} {request.path} {request.http_version}", request.headers.fields),
+            max(each.each for each in orders), self._hold)
 
-    def end(self, capture: Capture, flow: http.HTTPFlow, *, answered_by_us: bool) -> None:
-        """The exchange is over. Nothing of `flow` is used after this returns."""
-        request, response = flow.request, None if answered_by_us else flow.response
+    def end(self, capture: Capture) -> None:
+        """The exchange is over, however it ended."""
+        answer, (up, down) = capture.answer_head, capture.bodies
         exchange = Captured(
-            capture.record, request.url, capture.at,
-            Message(f"{request.method} {request.path} {request.http_version}",
-                    request.headers.fields, bytes(capture.bodies[0]), capture.cut[0]),
-            None if response is None else
-            Message(f"{response.http_version} {response.status_code} {response.reason}",
-                    response.headers.fields, bytes(capture.bodies[1]), capture.cut[1]))
+            capture.record.id, capture.url, capture.record.timestamp,
+            Message(*capture.head, bytes(up), capture.cut[0]),
+            None if answer is None else Message(*answer, bytes(down), capture.cut[1]))
         task = asyncio.get_running_loop().create_task(self._write(capture, exchange))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

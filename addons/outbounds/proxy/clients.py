@@ -19,6 +19,7 @@ from ..core.limits import Charge
 from ..core.request import Credentials, Way
 from ..core.verdict import RateLimit, Verdict
 from ..evidence.record import Record
+from .capture import Capture
 from .http_guard import ByteCount
 from .metering import Meter
 
@@ -46,6 +47,7 @@ class Exchange:
     began: float = 0.0  # as the target's health has it
     latency: float | None = None  # seconds to the head of the answer
     meter: Meter | None = None  # None: no limit counts its octets
+    captured: Capture | None = None  # None: no case orders it
     noted: dict[str, Any] = field(default_factory=dict)  # attributes of its closing `Record`
     connected: bool = False  # its connection to the target is on record
 

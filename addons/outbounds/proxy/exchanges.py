@@ -133,9 +133,13 @@ class Exchanges:
             del request.headers["upgrade"]
         client.approved[exchange.dialled] = Approval(exchange.account, partial(dial_charges, case))
         up, meter = rt.metrics.bytes_up, exchange.meter
+        captured = exchange.captured = rt.captures.begin(exchange.account.id, exchange.record,
+                                                         request)
 
         def count(chunk: bytes) -> bytes:
             exchange.bytes_up += len(chunk)
+            if captured is not None:
+                captured.up(chunk)
             up.inc(len(chunk))
             return chunk if meter is None or meter.up(len(chunk), client.id) else b""
 
@@ -203,9 +207,14 @@ class Exchanges:
             for name, value in rate_limit_fields(exchange.closest):
                 flow.response.headers[name] = value
         down, meter, server = self._rt.metrics.bytes_down, exchange.meter, flow.server_conn.id
+        captured = exchange.captured
+        if captured is not None:
+            captured.answer(flow.response)
 
         def count(chunk: bytes) -> bytes:
             exchange.bytes_down += len(chunk)
+            if captured is not None:
+                captured.down(chunk)
             down.inc(len(chunk))
             return chunk if meter is None or meter.down(len(chunk), server) else b""
 

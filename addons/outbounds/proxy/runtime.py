@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..settings import Settings
+from .capture import Captures
 from .clients import ClientConnection, Clients
 from .gate import Gate
 from .metrics import Metrics
@@ -32,7 +33,11 @@ class Runtime:
     metrics: Metrics
     cut: Callable[[str], object]  # ends the client connection with this id
     starting: bool = True  # until the service is complete; listeners are open a little earlier
+    captures: Captures = field(init=False)
     _said: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.captures = Captures(self.settings.service.data, self.recorder, self.fault)
 
     def sever(self, client: ClientConnection, reason: str) -> None:
         """End a client's connection with all that hangs on it. Not before the octets at hand are

@@ -180,6 +180,7 @@ class Service:
             asyncio.create_task(reloader.watch(), name="watch config"),
             asyncio.create_task(keeper.watch(), name="watch lists"),
             asyncio.create_task(self.slow_clients.watch(), name="watch slow clients"),
+            asyncio.create_task(self.runtime.captures.watch(), name="watch captures"),
             asyncio.create_task(prune_daily(lambda: gate.robots), name="prune robots snapshots"),
         ]
         if not self.accounts.count() and not settings.identity.htpasswd:
@@ -220,6 +221,7 @@ class Service:
             await self.runtime.gate.engine.aclose()
             await self.runtime.gate.store.aclose()
             self.identifier.close()
+            await self.runtime.captures.close()
             await self.runtime.recorder.aclose(2.0)
         if self._collector is not None:
             await self._collector.stop()

@@ -35,6 +35,8 @@ def settle(rt: Runtime, exchange: Exchange, *, status: int = 0, retry_after: str
     answered, 0 if it did not; `failed`, if that is the target's fault."""
     if exchange.meter is not None:
         exchange.meter.close()
+    if exchange.captured is not None:
+        rt.captures.end(exchange.captured)
     rt.gate.pacer.release(exchange.charges)
     rt.gate.health.finished(exchange.host, exchange.began, status=status, retry_after=retry_after,
                             latency=exchange.latency, failed=failed)
