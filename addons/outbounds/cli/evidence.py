@@ -9,6 +9,10 @@ from .lazy_group import LazyGroup, Table
 _COMMANDS: Table = {
     "seal": ("evidence_seal.seal", "Seal what has been recorded, now."),
     "status": ("evidence_status.status", "Show how the log stands."),
+    "verify": ("evidence_verify.verify_command", "Verify the log: is it what was signed?"),
+    "prove": ("evidence_prove.prove", "Prove that a record is in the log; check such a proof."),
+    "publish": ("evidence_publish.publish_command", "Write the log as files for monitors."),
+    "keys": ("evidence_keys.keys", "Show the signing keys; replace the one in force."),
     "tail": ("evidence_tail.tail", "Show the newest records, one a line."),
 }
 

@@ -13,6 +13,7 @@ Every frame is a header and a payload:
     ACK       collector   empty                 all batches up to it are on disk; 0 answers HELLO
     NACK      collector   the reason            batches up to it that have no ACK are not
     ROLL      client      empty                 as RECORDS; acknowledged when a segment has begun
+    ROTATE    client      empty                 as RECORDS; acknowledged when a new key signs
     STATE     collector   JSON (`state`)        0; after a HELLO, on change and every second
 
 After a NACK the collector refuses everything on that connection until a RETRY: otherwise a closing
@@ -25,7 +26,7 @@ import struct
 from collections.abc import Iterator
 
 HEADER = struct.Struct("!IQB")
-HELLO, RECORDS, RETRY, ACK, NACK, ROLL = 1, 2, 3, 4, 5, 6
+HELLO, RECORDS, RETRY, ACK, NACK, ROLL, ROTATE = 1, 2, 3, 4, 5, 6, 7
 STATE = 8
 PROTOCOL = b"outbounds-evidence/1 "
 MAX_PAYLOAD = 4 * 1024 * 1024

@@ -98,6 +98,12 @@ class EvidenceLog:
         except (AppendError, OSError) as error:
             raise self._failed(error) from error
 
+    def rotate(self) -> None:
+        """Replace the signing key, and sign with the new one. Raises OSError, with the old key
+        still in force, or the new one on disk and nothing signed by it yet."""
+        self.growth.replace_key(time.time())
+        self.checkpoint()
+
     def _announce(self, now: float) -> None:
         """What must be on disk before a segment is there: a restart reads from it on, and what the
         log was when it began is signed."""

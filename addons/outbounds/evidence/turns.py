@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from .frame import ACK, HELLO, NACK, PROTOCOL, RETRY, ROLL, STATE, FrameError
+from .frame import ACK, HELLO, NACK, PROTOCOL, RETRY, ROLL, ROTATE, STATE, FrameError
 from .identifier import is_session
 from .keeper.spawn import KeeperSpawner
 from .ledger import InvalidLine, Slip, slip
@@ -24,7 +24,8 @@ from .state import LOOK, Watch
 
 Group = list[tuple[Peer, int, list[tuple[Slip, bytes]]]]  # (from whom, batch number, its lines)
 
-ASKED: dict[int, Callable[[EvidenceLog], None]] = {ROLL: EvidenceLog.roll}
+ASKED: dict[int, Callable[[EvidenceLog], None]] = {ROLL: EvidenceLog.roll,
+                                                   ROTATE: EvidenceLog.rotate}
 """What a command may ask for besides taking records; each raises AppendError or OSError."""
 
 

@@ -80,6 +80,10 @@ class Growth:
         self._ring.renew(at)
         replace_file(path.with_suffix(".checkpoint"), self._note(at))
 
+    def replace_key(self, at: float) -> None:
+        """Sign with a new key from now on; `at` is Unix s. Raises OSError."""
+        self._ring.replace(at)
+
     def _note(self, at: float) -> bytes:
         # never outside the key's time, which a clock that was set back could otherwise lead to
         moment = max(at, self._ring.keys[-1].begin)

@@ -116,6 +116,8 @@ class KeyRing:
         self.keys = read_keys(folder / "keys")
         self.origin = self.keys[0].verifier.name
         self.signer = self._load(self.keys[-1].verifier)
+        for path in set(folder.glob("key-*.pem")) - {self._private(self.signer.verifier)}:
+            path.unlink()  # a crash came before its removal, or before its statement
         self.renew(now)
 
     def renew(self, now: float) -> bool:

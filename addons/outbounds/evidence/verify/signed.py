@@ -7,7 +7,7 @@ because every later root covers it, but the newest must be by a key that is trus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +72,10 @@ class _Keys:
 
 
 def signed(directory: Path, trusted: Sequence[Verifier], known: Iterable[Path],
-           witnesses: Trusted | None, report: Report) -> Signed:
+           witnesses: Mapping[str, Trusted] | None, report: Report) -> Signed:
     """Everything signed of the log under `directory`, and in the checkpoint files `known`. What
-    cannot be believed is said in `report`. `witnesses`: whose stamps are checked; None: of stamps
-    only what the log signed is. Raises OSError."""
+    cannot be believed is said in `report`. `witnesses`: by name, whom their stamps must be by; of
+    the stamps of others only what the log itself signed is looked at. Raises OSError."""
     keys = _Keys(directory, trusted, report)
     marks: list[Mark] = []
     begins: dict[str, int] = {}
@@ -132,26 +132,31 @@ def _by_trusted(directory: Path, path: Path, keys: _Keys, report: Report) -> Non
             report.say("signature", text)
 
 
-def _witnessed(directory: Path, keys: _Keys, witnesses: Trusted | None,
+def _witnessed(directory: Path, keys: _Keys, witnesses: Mapping[str, Trusted] | None,
                report: Report) -> list[Mark]:
     try:
         found = stamps(directory)
     except BadStamp as error:
         report.say("witness", str(error))
         return []
-    marks = []
+    marks, unknown = [], set[str]()
     for stamp in found:
         source = f"{stamp.files[0]} (seen by {stamp.name}, {written(stamp.at)})"
+        known = (witnesses or {}).get(stamp.name)
         try:
-            if witnesses is not None:
-                check(stamp, Trusted(keys.verifiers, witnesses.cosigners, witnesses.roots))
+            if known is not None:
+                check(stamp, Trusted(keys.verifiers, known.cosigners, known.roots))
             else:
                 open_note(stamp.note, keys.verifiers)
+                unknown.add(stamp.name)
         except (BadStamp, BadNote) as error:
             report.say("witness", f"{stamp.files[0]}: {error}".replace(
                 f"{stamp.files[0]}: {stamp.files[0]}", f"{stamp.files[0]}"))
             continue
         marks.append(Mark(stamp.size, stamp.root, source, witness=True))
+    if unknown:
+        report.notes.append(f"witness {', '.join(sorted(unknown))}: not among those that are "
+                            "configured, so it was not checked that the stamps are theirs")
     return marks
 
 

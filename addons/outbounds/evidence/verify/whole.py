@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -27,11 +27,11 @@ type Progress = Callable[[int, int], None]
 
 
 def verify(directory: Path, trusted: Sequence[Verifier], known: Iterable[Path] = (),
-           progress: Progress = lambda done, all: None, *, witnesses: Trusted | None = None,
-           processes: int = 1) -> Report:
+           progress: Progress = lambda done, all: None, *,
+           witnesses: Mapping[str, Trusted] | None = None, processes: int = 1) -> Report:
     """Check the log under `directory`, whose keys one of `trusted` leads to (none: by whatever keys
-    it has itself). `known` are files with checkpoints that were kept elsewhere, `witnesses` whose
-    stamps are believed (none: their time and signature are not looked at). Raises OSError."""
+    it has itself). `known` are files with checkpoints that were kept elsewhere, `witnesses`,
+    by name, whom the stamps of a witness must be by. Raises OSError."""
     report = Report()
     # before the records: a log that is being written has at least what was signed
     said = signed(directory, trusted, known, witnesses, report)
