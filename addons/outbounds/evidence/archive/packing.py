@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -23,7 +22,7 @@ import msgspec
 import zstandard
 
 from ..line import is_erased, leaf_of, split
-from ..record import END
+from ..told import begin_of, micros
 from .reading import Damaged, open_frame
 from .seal import FRAME_RECORDS, Frame, Part
 
@@ -32,14 +31,15 @@ ALWAYS = (0, 2**62)
 """Unix µs: the time of a segment with a line whose own time cannot be read; no search may then
 leave it out."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 class _Times(msgspec.Struct, gc=False,
-             rename={"at": "@timestamp", "type": "event.type", "duration": "event.duration"}):
-    at: datetime
+             rename={"at": "@timestamp", "id": "event.id", "type": "event.type",
+                     "duration": "event.duration", "start": "event.start"}):
+    at: str
+    id: str
     type: str
     duration: int = 0
+    start: str = ""
 
 
 _times = msgspec.json.Decoder(_Times).decode
@@ -141,9 +141,9 @@ def told(envelopes: list[bytes]) -> tuple[int, int]:
             continue
         try:
             found = _times(envelope)
-            at = (found.at - _EPOCH) // timedelta(microseconds=1)
-        except (msgspec.MsgspecError, TypeError):
+            end = max(end, micros(found.at))
+            begin = min(begin, begin_of(found.at, found.type, found.id, found.duration,
+                                        found.start))
+        except (msgspec.MsgspecError, ValueError):
             return ALWAYS
-        begin = min(begin, at - found.duration // 1000 if found.type == END else at)
-        end = max(end, at)
     return begin, end

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...core.address import Network, reduced
+from ...core.address import Network
+from ..told import canonical, url_text
 from .event import Event, Fields
 from .query import Endpoint, Query, short
 
@@ -53,28 +54,6 @@ def url_of(fields: Fields) -> str:
     """The path of a request, and the names of its query's parameters: what `Query.url` is a part
     of. The values are not recorded."""
     return url_text(str(fields.get("url.path", "")), str(fields.get("url.query", "")))
-
-
-def url_text(path: str, query: str) -> str:
-    if not query:
-        return path
-    return f"{path}?{'&'.join(_key(part) for part in query.split('&'))}"
-
-
-def _key(part: str) -> str:
-    key, equals, _ = part.partition("=")
-    # a part without a name is a value, and recorded as its hash (`privacy`)
-    return key + equals if equals or not key.startswith("h:") else ""
-
-
-@lru_cache(maxsize=65536)
-def canonical(address: str) -> str:
-    """A recorded address as the index has it: the one it is a spelling of. A text that is no
-    address stays as it is."""
-    try:
-        return str(reduced(ip_address(address)))
-    except ValueError:
-        return address
 
 
 def _conditions(query: Query) -> Iterator[Condition]:
@@ -167,7 +146,7 @@ def _endpoint(name: str, wanted: Endpoint, field: str, column: str) -> Condition
 def inside(address: str, network: Network) -> bool:
     """Whether a recorded address lies in `network`, whatever its spelling."""
     try:
-        found = reduced(ip_address(address))
+        found = ip_address(canonical(address))
     except ValueError:
         return False
     return found.version == network.version and found in network

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..record import CONNECTION, END, START
+from ..told import begins, micros
+
+__all__ = ["Event", "Fields", "Found", "begins", "gathered", "micros"]
 
 Fields = dict[str, Any]
 
@@ -50,7 +51,9 @@ class Event:
     @property
     def begin(self) -> int:
         """Unix µs."""
-        return min(begins(each.fields) for each in self.records)
+        opening = self.opening
+        return (min(begins(each.fields) for each in self.records) if opening is None
+                else begins(opening))
 
     @property
     def end(self) -> int | None:
@@ -68,25 +71,6 @@ class Event:
 
     def _of(self, type: str) -> Iterator[Fields]:
         return (each.fields for each in self.records if each.fields.get("event.type") == type)
-
-
-def begins(fields: Fields) -> int:
-    """When what a record tells of began, Unix µs: a closing tells of the time since the opening,
-    and a gap's record of the gap."""
-    at = micros(str(fields["@timestamp"]))
-    begin = micros(fields["event.start"]) if "event.start" in fields else at
-    return min(begin, at - -(-int(fields.get("event.duration", 0)) // 1000))
-
-
-def micros(timestamp: str) -> int:
-    """`identifier.timestamp`'s text as Unix µs. Raises ValueError."""
-    seconds, _, fraction = timestamp.removesuffix("Z").partition(".")
-    return _second(seconds) * 1_000_000 + int(f"{fraction:0<6}"[:6] or 0)
-
-
-@lru_cache(maxsize=4096)
-def _second(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 def gathered(records: Iterable[Found]) -> dict[str, list[Found]]:
