@@ -1,7 +1,8 @@
 """Copies of sealed segments in an S3-compatible object store, out of this machine's reach.
 
-The bucket holds, under the prefix, what the log's directory holds, under the same names, so that a
-copy made with any S3 tool is a log that `outbounds evidence verify --log` reads:
+The bucket holds, under the prefix, what the log's directory holds of sealed segments, under the
+same names, so that a copy made with any S3 tool is a log that `outbounds evidence verify --log`
+reads:
 
     PREFIX/segments/STEM.records.zst     locked
                     STEM.details.N.zst
@@ -9,7 +10,10 @@ copy made with any S3 tool is a log that `outbounds evidence verify --log` reads
                     STEM.checkpoint      locked
                     STEM.seal            sent last: what it names is there, and was read back
     PREFIX/log/tile/L/N                  locked; C2SP tlog-tiles, read with PREFIX/log as its URL
-               tiles.json, keys, checkpoint   (keys and checkpoint locked)
+               tiles.json
+               keys                  locked
+               checkpoint            locked; of exactly the records that are there
+               newest                locked; the newest one, sent once an hour at least
 
 "Locked" is S3's object lock, if it is configured: until then nobody can delete that version or
 write over it, not even with the keys that lie on this machine (`compliance`), or only with a right

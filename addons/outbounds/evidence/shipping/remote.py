@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
+
 from ...settings.evidence import ObjectStore
 from ..archive import reading
 from ..archive.layout import Segment, all_segments
@@ -29,6 +31,7 @@ from .store import Store, StoreFault
 CACHE_OCTETS = 4 * 1024**3
 """How much the indexes kept in the cache may take; the ones used least recently go first."""
 
+_TAGS = "tags.json"  # entity tags of the seals in the cache
 _VOUCHING = ("log/keys", "log/checkpoint")
 
 
@@ -72,22 +75,29 @@ class Remote:
     def outline(self) -> Path:
         """A folder laid out as a log's directory, with the seals of every segment in the store, the
         log's keys and its newest checkpoint; brought up to date."""
-        there = {each.name: each for each in self._store.listed(SEGMENTS)
-                 if each.name.endswith(".seal")}
-        for name, each in there.items():
+        (self.cache / SEGMENTS).mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = self._known()
+        there = {name: tag for name, tag in self._store.listed(SEGMENTS).items()
+                 if name.endswith(".seal")}
+        for name, tag in there.items():
             path = self.cache / name
-            if not _same(path, each.octets, each.changed):
+            if known.get(name) != tag or not path.exists():
+                path.with_suffix(".parquet").unlink(missing_ok=True)  # it may have another now
                 self._fetch(name, path)
-                os.utime(path, (each.changed, each.changed))
-                (path.with_suffix(".parquet")).unlink(missing_ok=True)  # the seal has another now
         for path in (self.cache / SEGMENTS).glob("*.seal"):
             if SEGMENTS + path.name not in there:
                 path.unlink()
+        (self.cache / _TAGS).write_bytes(msgspec.json.encode(there))
         for name in _VOUCHING:
             if self._store.head(name) is not None:
                 self._fetch(name, self.cache / name)
-        (self.cache / SEGMENTS).mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.cache
+
+    def _known(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode((self.cache / _TAGS).read_bytes(), type=dict[str, str])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return {}
 
     def index(self, segment: Segment) -> Path | None:
         """The Parquet file of `segment`, fetched if it is not here; None if it has none."""
@@ -142,14 +152,6 @@ class Remote:
                 break
             path.unlink(missing_ok=True)
             total -= size
-
-
-def _same(path: Path, octets: int, changed: float) -> bool:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return False
-    return (status.st_size, status.st_mtime) == (octets, changed)
 
 
 def _user_cache() -> Path:

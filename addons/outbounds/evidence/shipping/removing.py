@@ -25,14 +25,21 @@ def superseded(store: Store, segment: Segment, seal: Seal) -> list[tuple[str, fl
     """Remove from the store what `segment` consisted of before it was changed: files that the seal
     does not name any more, and older versions of those that it does. What is locked stays: (name,
     Unix s at which its lock ends). Raises StoreFault."""
-    named = {SEGMENTS + name for name in (
-        seal.records.name, seal.details.name, segment.seal.name, segment.checkpoint.name,
-        *([seal.index.name] if seal.index else []))}
+    # which version is the current one is asked of each object: not every store's listing says it
+    current = {name: held.version for name in _named(segment, seal)
+               if (held := store.head(name)) is not None}
     locked = []
     for version in store.versions(f"{SEGMENTS}{segment.stem}."):
-        if version.latest and version.name in named:
+        if current.get(version.name) == version.id:
             continue
         until = store.remove(version)
         if until:
             locked.append((version.name, until))
     return locked
+
+
+def _named(segment: Segment, seal: Seal) -> list[str]:
+    names = [seal.records.name, seal.details.name, segment.seal.name, segment.checkpoint.name]
+    if seal.index is not None:
+        names.append(seal.index.name)
+    return [SEGMENTS + name for name in names]

@@ -2,7 +2,7 @@
 this machine.
 
 The order is that of what leans on what: tiles, then segments oldest first, then the keys and the
-newest checkpoint, which vouch for the others. Within a segment the seal goes last. What a pass that
+checkpoints, which vouch for the others. Within a segment the seal goes last. What a pass that
 is killed leaves behind, at each step:
 
     within an object          nothing (or parts of a large one, which the bucket's own lifecycle
@@ -157,9 +157,17 @@ class _Pass:
                               "its lock ends")
 
     def _vouch(self, store: Store) -> None:
+        """What is there ends where the first segment begins that is not, and the checkpoint for
+        that was signed then: with it the copy is complete by itself. The newest one tells of more
+        records than are there, and goes beside it."""
         lock = hashes_lock(self._settings, self._keeping.now)
-        for name in ("log/keys", "log/checkpoint"):
-            self._send(store, of_file(self._directory, name, lock))
+        self._send(store, of_file(self._directory, "log/keys", lock))
+        missing = next((each for each in all_segments(self._directory)
+                        if not (each.sealed and self._shipped.current(each))), None)
+        if missing is not None and missing.checkpoint.exists():
+            self._send(store, of_octets("log/checkpoint", missing.checkpoint.read_bytes(), lock))
+        newest = (self._directory / "log" / "checkpoint").read_bytes()
+        self._send(store, of_octets("log/newest", newest, lock))
         self._shipped.checkpoint = self._keeping.now
         save_shipped(self._directory, self._shipped)
 

@@ -28,6 +28,8 @@ PART_OCTETS = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 _SHA256 = "x-amz-meta-sha256"
 _LOCKED = "x-amz-object-lock-retain-until-date"
+_VERSION = "x-amz-version-id"
+_UNVERSIONED = "null"
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "404"})
 _NO_LOCK = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"})
 
@@ -54,30 +56,22 @@ class StoreFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An object as the store has it: `octets`, the SHA-256 (hex) it was sent with, and until when
-    (Unix s) it is locked, 0.0 for not."""
+    """An object as the store has it: `octets`, the SHA-256 (hex) it was sent with, until when
+    (Unix s) it is locked, 0.0 for not, and which `version` this is."""
 
     octets: int
     sha256: str
     locked: float
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of an object; `latest` is what is read without asking for one. A marker says that
-    the object was deleted."""
+    """A version of an object. A marker says that the object was deleted."""
 
     name: str
     id: str
-    latest: bool
     marker: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    name: str
-    octets: int
-    changed: float
 
 
 class Store:
@@ -168,20 +162,18 @@ class Store:
                 response.close()
                 response.release_conn()
 
-    def listed(self, beginning: str) -> Iterator[Listed]:
-        """The objects whose names begin so."""
+    def listed(self, beginning: str) -> dict[str, str]:
+        """The objects whose names begin so: name to entity tag, another for another content."""
         with self._explained(beginning):
-            for each in self._client.list_objects(self._bucket, self._prefix + beginning,
-                                                  recursive=True):
-                assert each.object_name is not None and each.last_modified is not None
-                yield Listed(each.object_name.removeprefix(self._prefix), each.size or 0,
-                             each.last_modified.timestamp())
+            return {(each.object_name or "").removeprefix(self._prefix): each.etag or ""
+                    for each in self._client.list_objects(
+                        self._bucket, self._prefix + beginning, recursive=True)}
 
     def versions(self, beginning: str) -> list[Version]:
         """All versions of the objects whose names begin so."""
         with self._explained(beginning):
             return [Version((each.object_name or "").removeprefix(self._prefix),
-                            each.version_id or "null", bool(each.is_latest), each.is_delete_marker)
+                            each.version_id or _UNVERSIONED, each.is_delete_marker)
                     for each in self._client.list_objects(
                         self._bucket, self._prefix + beginning, recursive=True,
                         include_version=True)]
@@ -235,7 +227,8 @@ def _held(found: Object) -> Held:
     more = {key.lower(): value for key, value in (found.metadata or {}).items()}
     locked = more.get(_LOCKED, "")
     return Held(found.size or 0, more.get(_SHA256, ""),
-                datetime.fromisoformat(locked).timestamp() if locked else 0.0)
+                datetime.fromisoformat(locked).timestamp() if locked else 0.0,
+                more.get(_VERSION) or _UNVERSIONED)
 
 
 @contextmanager
