@@ -99,7 +99,7 @@ class Recording:
         try:
             self._socket.sendall(frame(kind, self._number, payload))
             while True:
-                for answer, number, text in frames(self._in):
+                for answer, number, text in list(frames(self._in)):
                     if answer == NACK:
                         raise EvidenceUnavailable(
                             f"the collector refused: {text.decode('utf-8', 'replace')}")

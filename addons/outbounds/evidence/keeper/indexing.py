@@ -44,14 +44,21 @@ def without_index(directory: Path) -> list[Segment]:
     return found
 
 
-def build(seals: list[str]) -> None:
-    """Make the indexes of the segments with these seals, each of which then names it."""
+def build(seals: list[str]) -> int:
+    """Make the indexes of the segments with these seals, each of which then names it; exit status
+    1 if one could not be made, and standard error says why."""
     from ..archive.index import build_index
 
+    status = 0
     for path in map(Path, seals):
-        segment, seal = Segment(path.parent, path.stem), load_seal(path)
-        save_seal(path, msgspec.structs.replace(seal, index=build_index(segment, seal)))
+        try:
+            segment, seal = Segment(path.parent, path.stem), load_seal(path)
+            save_seal(path, msgspec.structs.replace(seal, index=build_index(segment, seal)))
+        except Exception as error:  # of whatever kind: the others can have theirs
+            sys.stderr.write(f"{path}: {type(error).__name__}: {error}\n")
+            status = 1
+    return status
 
 
 if __name__ == "__main__":
-    build(sys.argv[1:])
+    sys.exit(build(sys.argv[1:]))
