@@ -14,7 +14,8 @@ def seen_in(flow: http.HTTPFlow, client: ClientConnection) -> dict[str, str]:
     for one that came through TLS what was agreed on, and with what program."""
     request, peer = flow.request, flow.client_conn
     found = trace_context(values(request, b"traceparent"))
-    found["http_version"] = request.http_version.removeprefix("HTTP/")
+    # RFC 9113 has no minor version
+    found["http_version"] = "2" if request.is_http2 else request.http_version.removeprefix("HTTP/")
     if peer.tls_established:
         found["tls_version"] = (peer.tls_version or "").removeprefix("TLSv")
         found["tls_cipher"] = peer.cipher or ""
