@@ -16,6 +16,7 @@ COMMANDS: Table = {
     "robots": ("robots.robots", "Show what a robots.txt says, and why it allows or refuses."),
     "sites": ("sites.sites", "Exempt accounts from the robots.txt of sites they own."),
     "accounts": ("accounts.accounts", "Add, list, suspend and resume accounts."),
+    "trace": ("trace.trace_command", "Find the account that a complaint is about."),
     "evidence": ("evidence.evidence", "Read the evidence log."),
     "init": ("init.init", "Write a commented starter configuration."),
     "completion": ("completion.completion", "Print the completion script for bash, zsh or fish."),

@@ -55,7 +55,7 @@ def parse_access_line(line: str, clock: Clock, source: str) -> Complaint | None:
     for kind, text in parts[when + 1:]:
         if kind == "quoted" and not method:
             method, path = request_line(text)
-            if method == "CONNECT" and not target:
+            if method and not target and (method == "CONNECT" or "://" in text[:50]):
                 target, target_port = host_and_port(text.split(" ")[1])
         elif kind == "word" and status is None and re.fullmatch(r"[1-5]\d\d", text):
             status = int(text)

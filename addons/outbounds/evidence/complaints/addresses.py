@@ -14,7 +14,7 @@ from ipaddress import IPv6Address, ip_address
 
 _FOUR = re.compile(
     r"(?<![\w.-])(?P<ip>\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})"
-    r"(?:(?::|\.)(?P<port>\d{1,5})(?![\w.]*\d)|/(?P<slash>\d{1,5})(?!\d)|\((?P<round>\d{1,5})\))?"
+    r"(?:(?::|\.|\]:)(?P<port>\d{1,5})(?![\w.]*\d)|/(?P<slash>\d{1,5})(?!\d)|\((?P<round>\d{1,5})\))?"
     r"(?![\w-]|\.\d)")
 _SIX = re.compile(
     r"(?<![\w:.])(?P<open>\[)?"

@@ -20,7 +20,8 @@ from .sighting import MICROSECOND, Moment
 
 _FIELD = re.compile(r'(?<![\w.@-])([A-Za-z_@][\w.@-]{0,40})=("[^"]{0,2000}"|[^\s"]{1,2000})')
 _ITS = re.compile(r"(?:\b(?:to|dst|dest|destination|target|server|towards|against|onto|victim|at)"
-                  r"(?:\s(?:ip|host|address|server))?|>|→|⇒)[\s:=(\"'\[]{0,3}$", re.IGNORECASE)
+                  r"(?:\s(?:ip|host|address|server|\w{1,16}:))?|>|→|⇒)[\s:=(\"'\[]{0,3}$",
+                  re.IGNORECASE)
 _DID = re.compile(r"(?:\b(?:from|src|source|client|by|attacker|rhost|remote|offender|peer|ip|rip)"
                   r"(?:\s(?:ip|host|address))?)[\s:=(\"'\[]{0,3}$", re.IGNORECASE)
 _PORTS = {  # the ends of a connection in words
