@@ -7,12 +7,15 @@ import click
 from .lazy_group import LazyGroup, Table
 
 _COMMANDS: Table = {
+    "erase": ("evidence_erase.erase", "Erase the details of one account's records."),
     "seal": ("evidence_seal.seal", "Seal what has been recorded, now."),
     "status": ("evidence_status.status", "Show how the log stands."),
     "verify": ("evidence_verify.verify_command", "Verify the log: is it what was signed?"),
     "prove": ("evidence_prove.prove", "Prove that a record is in the log; check such a proof."),
     "publish": ("evidence_publish.publish_command", "Write the log as files for monitors."),
     "keys": ("evidence_keys.keys", "Show the signing keys; replace the one in force."),
+    "witness": ("evidence_witness.witness", "Show what each witness has seen of the log."),
+    "ship": ("evidence_ship.ship", "Show what the object store has of the log; send it now."),
     "tail": ("evidence_tail.tail", "Show the newest records, one a line."),
 }
 

@@ -78,7 +78,8 @@ def connection(opening: Record, *, at: int, egress: tuple[str, int],
     return Record(timestamp=timestamp(at), id=opening.id, type=CONNECTION, kind=opening.kind,
                   action=opening.action, user_id=opening.user_id, source_nat_ip=egress[0],
                   source_nat_port=egress[1], destination_ip=dialled[0],
-                  destination_port=dialled[1], connection=opening.connection)
+                  destination_port=dialled[1], connection=opening.connection,
+                  verdict=opening.verdict)
 
 
 def closing(
@@ -106,6 +107,7 @@ def closing(
                     source_nat_ip=egress[0], source_nat_port=egress[1])
     # the keys of a search: an abuse desk asks by account, or by egress address, port and time
     record.user_id = opening.user_id
+    record.verdict = opening.verdict  # says how long it is kept, wherever its opening lies
     if opening.way in ("connect", "socks5"):
         record.source_bytes, record.destination_bytes = request_bytes, response_bytes
     else:

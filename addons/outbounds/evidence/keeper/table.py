@@ -33,6 +33,12 @@ def _witness(keeping: Keeping) -> None:
     run(keeping)
 
 
+def _retention(keeping: Keeping) -> None:
+    from ..retention.passing import run
+
+    run(keeping)
+
+
 def _ship(keeping: Keeping) -> None:
     from ..shipping.ship import run
 
@@ -44,4 +50,5 @@ TASKS: dict[str, Task] = {
     "index": _index,
     "witness": _witness,
     "ship": _ship,
+    "retention": _retention,
 }
