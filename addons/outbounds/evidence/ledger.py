@@ -163,7 +163,8 @@ def load(directory: Path, mark: int = 0) -> Loaded:
         carried = msgspec.json.decode((directory / "carried.json").read_bytes(), type=_Carried)
         peaks = Peaks(carried.size, [bytes.fromhex(each) for each in carried.peaks])
     except FileNotFoundError:
-        pass
+        if all_segments(directory):
+            odd.append(f"{directory / 'carried.json'}: missing; reading every segment instead")
     except (msgspec.MsgspecError, ValueError) as error:
         odd.append(f"{directory / 'carried.json'}: {error}; reading every segment instead")
         carried = _Carried(0, {}, [])

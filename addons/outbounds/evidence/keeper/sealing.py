@@ -130,6 +130,8 @@ def _tiler(directory: Path, done: list[Segment], say: Callable[[str], None]) -> 
     if done:
         last = load_seal(done[-1].seal)
         end = last.first + last.count
+    if done and not (log / "tiles.json").exists():
+        say(f"{log / 'tiles.json'}: missing; making all tiles anew from the records")
     try:
         tiler = Tiler(log, load_tiled(log))
         if tiler.size > end:  # a crash came between the tiles and the seal
