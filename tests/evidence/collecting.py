@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from outbounds.evidence.archive.layout import all_segments
+from outbounds.evidence.archive.reading import read_segment
 from outbounds.evidence.client import EvidenceClient
 from outbounds.evidence.decision import closing, opening
 from outbounds.evidence.identifier import new_id
-from outbounds.evidence.line import flat
+from outbounds.evidence.line import fields, flat
 from outbounds.evidence.record import Encoder
 
 ADDONS = str(Path(__file__).resolve().parents[2] / "addons")
@@ -61,10 +63,14 @@ class Proxy:
 
 
 def on_disk(directory: Path) -> list[dict[str, str | int]]:
-    """Every record; fails on a torn line or one that is not JSON."""
+    """Every record, hot and sealed; fails on a torn line or one that is not JSON."""
     found = []
-    for segment in sorted((directory / "segments").glob("*.jsonl")):
-        data = segment.read_bytes()
+    for segment in all_segments(directory):
+        try:
+            data = segment.hot.read_bytes()
+        except FileNotFoundError:  # sealed
+            found += [fields(each.envelope, each.detail) for each in read_segment(segment)]
+            continue
         assert data == b"" or data.endswith(b"\n"), f"{segment} is torn"
         found += [flat(line) for line in data.splitlines()]
     return found

@@ -1,4 +1,4 @@
-"""What the collector finds at its start after a crash or a power cut, and goes on from by itself."""
+"""What the collector finds at its start after a crash or a power cut, and goes on from."""
 
 from __future__ import annotations
 

@@ -1,0 +1,147 @@
+"""Rounds of kill -9 under load, and what is there in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from collecting import ADDONS, Collector, Proxy, names, wait_for
+
+from outbounds.evidence.archive.layout import all_segments
+from outbounds.evidence.client import EvidenceUnavailable
+from outbounds.evidence.keeper.sealing import seal_all
+from outbounds.evidence.tlog.checkpoint import Checkpoint
+from outbounds.evidence.tlog.keys import read_keys
+from outbounds.evidence.tlog.log_tree import LogTree
+from outbounds.evidence.tlog.merkle import verify_consistency
+from outbounds.evidence.tlog.verified import read_checkpoint
+
+CUSTOMERS = 16
+
+
+@dataclass
+class Found:
+    """Ids of records that were lost, are there twice, or closed before they were opened; and how
+    many there were of what."""
+
+    lost: list[str]
+    twice: list[tuple[str, str]]
+    orderless: list[str]
+    left_over: list[str]
+    kills: int = 0
+    keeper_kills: int = 0
+    acknowledged: int = 0
+    records: int = 0
+    checkpoints: int = 0
+    sealed: int = 0
+
+
+async def rounds(directory: Path, socket: Path, count: int, seed: int,
+                 segment: int = 200_000) -> Found:
+    """`count` collectors, one after the other, each killed while 16 customers commit records and,
+    three times in four, a keeper seals; its kill comes at a moment of its own. `segment` is in
+    bytes: small, so that there is always something to seal."""
+    chance = random.Random(seed)
+    one = Proxy(socket, timeout=5.0)
+    one.client.start()
+    acknowledged: list[str] = []
+    made: list[str] = []
+    stop = False
+
+    async def customer() -> None:
+        while not stop:
+            id, start, end = one.pair()
+            made.append(id)
+            try:
+                await one.client.commit(start)
+            except EvidenceUnavailable:
+                await asyncio.sleep(0.01)
+            else:
+                acknowledged.append(id)
+            one.client.post(end)
+
+    found = Found([], [], [], [])
+    signed: list[Checkpoint] = []
+    customers = [asyncio.create_task(customer()) for _ in range(CUSTOMERS)]
+    try:
+        for _ in range(count):
+            collector = Collector(directory, socket, "--segment-size", str(segment),
+                                  "--keep-after", "3600")
+            try:
+                await one.client.wait_available(20)
+                sealer = _keeper(directory) if chance.random() < 0.75 else None
+                # a keeper takes longer to start than it works: most kills shall meet it at work
+                await asyncio.sleep(chance.uniform(0.01, 0.1))
+                if sealer is not None:
+                    await asyncio.sleep(chance.uniform(0.05, 0.35))
+                    if sealer.poll() is None:
+                        sealer.kill()
+                        found.keeper_kills += 1
+                    sealer.wait()
+                _note_signed(directory, signed)
+            finally:
+                collector.kill()
+                await asyncio.to_thread(collector.end)
+            found.kills += 1
+            _note_signed(directory, signed)
+            await asyncio.to_thread(wait_for, lambda: not one.client.available)
+    finally:
+        stop = True
+        await asyncio.gather(*customers)
+    last = Collector(directory, socket, "--keep-after", "3600")
+    closed = await one.client.close(20)
+    last.kill(signal.SIGTERM)
+    await asyncio.to_thread(last.end)
+    assert closed and one.client.lost == 0, last.errors
+    seal_all(directory, lambda _: None, {})
+    seal_all(directory, lambda _: None, {})
+    _judge(directory, found, made, acknowledged, signed)
+    return found
+
+
+def _keeper(directory: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from outbounds.evidence.keeper.sealing import seal_all;"
+         "from outbounds.evidence.keeper.lock import kept_alone; from pathlib import Path\n"
+         "with kept_alone(Path(sys.argv[1]), 5): seal_all(Path(sys.argv[1]), print, {})",
+         str(directory)], env={**os.environ, "PYTHONPATH": ADDONS}, stdout=subprocess.DEVNULL)
+
+
+def _note_signed(directory: Path, signed: list[Checkpoint]) -> None:
+    """Keep the newest checkpoint, as a witness would; its signature is checked."""
+    keys = [each.verifier for each in read_keys(directory / "log" / "keys")]
+    checkpoint = read_checkpoint(directory / "log" / "checkpoint", keys)
+    if not signed or checkpoint.size != signed[-1].size or checkpoint.root != signed[-1].root:
+        signed.append(checkpoint)
+
+
+def _judge(directory: Path, found: Found, made: list[str], acknowledged: list[str],
+           signed: list[Checkpoint]) -> None:
+    there = names(directory)
+    counted = Counter(there)
+    found.records, found.acknowledged = len(there), len(acknowledged)
+    found.lost = [id for id in acknowledged if (id, "start") not in counted]
+    # everything was handed over again until it was acknowledged, so all that was made is there
+    found.lost += [id for id in made if (id, "end") not in counted]
+    found.twice = [name for name, times in counted.items() if times > 1]
+    place = {name: at for at, name in enumerate(there)}
+    found.orderless = [id for id in made if place.get((id, "start"), -1) > place[id, "end"]]
+    tree = LogTree.open(directory)
+    for old, new in zip(signed, [*signed[1:], tree.checkpoint], strict=True):
+        assert old.size <= new.size, f"shrunken: {old.size} to {new.size}"
+        verify_consistency(old.size, old.root, new.size, new.root,
+                           tree.consistency(old.size, new.size))
+    found.checkpoints = len(signed)
+    segments = all_segments(directory)
+    found.sealed = sum(each.sealed for each in segments)
+    stems = {each.stem for each in segments}
+    found.left_over = [path.name for path in (directory / "segments").iterdir()
+                       if path.name.endswith(".new") or path.name.partition(".")[0] not in stems
+                       or (path.suffix == ".jsonl" and path.with_suffix(".seal").exists())]
