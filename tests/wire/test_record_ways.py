@@ -8,6 +8,7 @@ program it was asked, and how exact the clock was.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import ssl
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from jsonschema import Draft202012Validator
+
+from outbounds.evidence.schema import record_schema
 
 from .dialogue import Dialogue, basic
 from .harness import wait_until
@@ -256,13 +260,19 @@ def test_a_refusal_has_no_trace_of_it(stage: Stage) -> None:
 
 
 def test_the_records_are_on_disk_in_two_parts(stage: Stage) -> None:
-    """What can be erased is not in the envelope, whichever way it came."""
+    """As the published schema says: what can be erased is not in the envelope, whichever way it
+    came."""
+    schemas = record_schema()["$defs"]
+    check_envelope, check_detail = (Draft202012Validator(schemas[part])
+                                    for part in ("envelope", "detail"))
     evidence = Path(stage.proxy.data) / "evidence" / "segments"
     lines = [line for each in evidence.glob("*.jsonl") for line in each.read_bytes().splitlines()]
     assert lines
     for line in lines:
         envelope, _, detail = line.partition(b"\t")
+        check_envelope.validate(json.loads(envelope))
         for name in (b"url.path", b"user_agent", b"trace.id", b"parent.id"):
             assert name not in envelope
         if detail:
+            check_detail.validate(json.loads(detail))
             assert hashlib.sha256(detail).hexdigest().encode() in envelope
