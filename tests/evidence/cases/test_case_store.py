@@ -122,7 +122,7 @@ def test_items_that_are_gone_stop_who_asks_for_holds(casework: Casework) -> None
     casework.do(case.id, added(), ITEMS)
     casework.do(case.id, Held(reason="court", all_items=True))
     (case.folder / "items-0002.jsonl").unlink()
-    with pytest.raises(CaseDamaged, match="items-0002.jsonl: is gone"):
+    with pytest.raises(CaseDamaged, match=r"items-0002\.jsonl: is gone"):
         casework.cases.holds()
 
 

@@ -14,8 +14,9 @@ the bundle that goes to a court.
     material  what of a case goes into a bundle: of one account, and no one else's
     statement the scope and count that the log itself vouches for
     bundle    writing it; `container` folders, zip and tar, `readme` what it tells a stranger
-    report    the page for people; `chart` its timeline
-    check     verifying a bundle, with nothing but the bundle
+    report    the page for people; `chart` its timeline, `wording` custody entries
+    check     verifying a bundle, with nothing but the bundle (`check_records`, `check_acts`,
+              `check_witness`, `findings`)
 
 A case is its custody log: there is no second file that could say something else.
 """

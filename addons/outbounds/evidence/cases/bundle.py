@@ -43,7 +43,7 @@ from ..tlog.note import Verifier, open_note
 from ..tlog.verified import read_checkpoint
 from ..witness.stamps import Stamp, stamps
 from . import statement as statements
-from .container import writing
+from .container import refuse_existing, writing
 from .custody import Exported
 from .desk import Desk
 from .material import Material, gather
@@ -73,9 +73,7 @@ def export(desk: Desk, id: str, log: Log, out: Path, *, account: str | None = No
     """Write the bundle of case `id` to `out` (see `container.writing`): of `account`, of the only
     one there is, or of all (`mixed`). Raises what `Desk`, `gather`, `LogTree.open` and `writing`
     raise, and NotCovered; then there is no bundle."""
-    if out.suffix in (".zip", ".tar") and out.exists():
-        raise FileExistsError(17, "there is something already; name another, or remove it",
-                              str(out))
+    refuse_existing(out)
     with desk.cases.change(id) as change:
         material = gather(change.case, account, mixed, lambda query: search(log.directory, query),
                           lambda positions: fetch(log.directory, positions))

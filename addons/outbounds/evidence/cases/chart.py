@@ -108,7 +108,7 @@ def _span(step: int) -> str:
     for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds % size == 0:
             count = seconds // size
-            return name if count == 1 else f"{count} {name}s"
+            return f"one {name}" if count == 1 else f"{count} {name}s"
     raise AssertionError(step)
 
 

@@ -76,11 +76,11 @@ def _files(bundle: Container, found: Result) -> None:
 
 
 def _log(bundle: Container, found: Result, trusted: Sequence[Verifier]) -> None:
+    found.note = bundle.read("log/checkpoint")
     try:
         found.keys = parse_keys(bundle.read("log/keys").decode("utf-8"), trusted)
     except (BadNote, UnicodeDecodeError, ValueError) as error:
         raise BadFile("log/keys", str(error)) from None
-    found.note = bundle.read("log/checkpoint")
     verifiers = [each.verifier for each in found.keys]
     try:
         text = found.note.decode("utf-8")

@@ -25,7 +25,7 @@ def check_acts(bundle: Container, found: Result) -> None:
         with found.noted():
             try:
                 acts[name] = fields(bundle.read(name))
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise BadFile(name, f"is no record: {error}") from None
             check_inclusion(bundle, found, name, int(name[5:17]))
     if found.statement is not None:

@@ -7,6 +7,7 @@ name leads out of the bundle, no file is larger than `MAX_FILE`, nothing is unpa
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -24,6 +25,7 @@ from ..directory import fsync_directory
 
 MAX_FILE = 256 * 1024 * 1024
 MAX_FILES = 1_000_000
+_ZIP_EPOCH = 315_532_800  # 1980-01-01, Unix s
 
 
 class BadContainer(Exception):
@@ -50,9 +52,7 @@ def writing(out: Path, top: str, at: int) -> Iterator[Put]:
     archives have everything under the folder `top`. `at` is Unix s. The name is there when the
     block ends without an exception, and not before. Raises OSError; FileExistsError where there is
     something already."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir()) and not out.suffix):
-        raise FileExistsError(17, "there is something already; name another, or remove it",
-                              str(out))
+    refuse_existing(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(out)
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
@@ -70,6 +70,13 @@ def writing(out: Path, top: str, at: int) -> Iterator[Put]:
         _remove(draft)
         raise
     fsync_directory(out.parent)
+
+
+def refuse_existing(out: Path) -> None:
+    """Raises FileExistsError where there is something at `out`."""
+    if os.path.lexists(out):
+        raise FileExistsError(errno.EEXIST, "there is something already; name another, or remove "
+                              "it", str(out))
 
 
 def _remove_abandoned(out: Path) -> None:
@@ -116,7 +123,7 @@ def _folder(draft: Path) -> Iterator[Put]:
 
 @contextmanager
 def _zip(draft: Path, top: str, at: int) -> Iterator[Put]:
-    moment = time.gmtime(at)[:6]
+    moment = time.gmtime(max(at, _ZIP_EPOCH))[:6]
     with _private(draft) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         def put(name: str, octets: bytes) -> None:
             info = zipfile.ZipInfo(f"{top}/{name}", moment)

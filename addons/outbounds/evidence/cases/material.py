@@ -138,7 +138,7 @@ def _refuse_foreign(records: list[Stored], items: list[Item]) -> None:
         item = wanted[each.position]
         try:
             found = fields(each.envelope)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise Foreign(f"record {each.position} cannot be read: {error}") from None
         if found.get("event.id") != item.event:
             raise Foreign(f"record {each.position} is not of event {item.event}: this case was "

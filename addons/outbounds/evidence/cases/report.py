@@ -21,9 +21,9 @@ from ..tlog.checkpoint import Checkpoint
 from ..tlog.note import Verifier
 from ..witness.stamps import Stamp
 from .chart import HEIGHT, LEFT, RIGHT, TOP, VERDICTS, WIDTH, Chart, chart
-from .custody import Added, Closed, Exported, Held, Line, Noted, Opened, Released, Told
 from .material import Material
 from .statement import Statement, state_of
+from .wording import told
 
 _TOP_TARGETS = 10
 
@@ -110,7 +110,7 @@ def report(page: Page) -> str:
         if rows else ("", ""),
         gone=[f"{position:012d}" for position, state in states.items() if state == "gone"],
         entries=[(line, told(line)) for line in material.lines],
-        signed_at=moment(int(page.checkpoint.at * 1e6)) if page.checkpoint.at else "",
+        signed_at=moment(int(page.checkpoint.at or 0) * 1_000_000)[:19],
         covered=max((each.position for each in material.records), default=0),
         box={"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP})
 
@@ -121,32 +121,6 @@ def verdicts_of(drawn: Chart | None) -> list[tuple[str, str, int]]:
              "": "without a verdict"}
     return [(name, words[name], drawn.totals[name]) for name in VERDICTS
             if drawn is not None and name in drawn.totals]
-
-
-def told(line: Line) -> str:
-    """A custody entry in words."""
-    content = line.content
-    if isinstance(content, Opened):
-        return f"opened: {content.title}"
-    if isinstance(content, Noted):
-        return content.text
-    if isinstance(content, Added):
-        return (f"searched for: {content.query}; {content.events} events, {content.records} "
-                "records were found and added")
-    if isinstance(content, Held):
-        what = "all items of the case" if content.all_items else " and ".join(
-            ([f"account {content.account}"] if content.account else [])
-            + ([f"{len(content.events)} events"] if content.events else []))
-        return f"ordered to be kept: {what}. {content.reason}"
-    if isinstance(content, Released):
-        return f"hold {content.hold} released. {content.reason}"
-    if isinstance(content, Exported):
-        return f"a bundle of {content.records} records was made"
-    if isinstance(content, Closed):
-        return f"closed. {content.reason}"
-    if isinstance(content, Told):
-        return content.what
-    return "about another account; left out of this bundle"
 
 
 def moment(at: int) -> str:
@@ -174,5 +148,5 @@ def _template() -> Template:
     environment = Environment(loader=PackageLoader(__package__, ""), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["octets"] = octets
-    environment.filters["moment"] = lambda at: moment(at * 1_000_000)
+    environment.filters["moment"] = lambda at: moment(at * 1_000_000)[:19]
     return environment.get_template("report.html.jinja")
