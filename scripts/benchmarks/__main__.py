@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-PARTS = ("proxy", "lists", "limits", "robots", "evidence")
+PARTS = ("proxy", "lists", "limits", "robots", "evidence", "evidence_kill")
 
 
 def main() -> int:

@@ -18,6 +18,8 @@ from outbounds.evidence.identifier import new_id
 from outbounds.evidence.record import Encoder, Record
 from outbounds.evidence.supervisor import CollectorProcess
 
+from . import evidence_sealed
+from .evidence_lines import envelopes
 from .machine import cores, filesystem
 from .report import OUT, Report, Row, at_least, at_most
 from .running import move, usage
@@ -33,11 +35,13 @@ A collector process of its own writes to {disk} and flushes before it acknowledg
 "commit" is from hand-over to acknowledgement, {singles} one after the other, or by 32 tasks. \
 "sustained" hands over {records:,} openings and closings, {at_once:,} at a time, and counts until \
 the last is acknowledged; "of the collector's time" divides by what its processor spent on them. \
-{turns} turns, A B C A B C …"""
+{turns} turns, A B C A B C …; then, once, what is sealed. {sealed}"""
 
 
 def run(quick: bool) -> Report:
-    return asyncio.run(_run(2 if quick else 5, RECORDS // 6 if quick else RECORDS))
+    report = asyncio.run(_run(2 if quick else 5, RECORDS // 6 if quick else RECORDS))
+    report.rows += evidence_sealed.rows(quick)
+    return report
 
 
 async def _run(turns: int, records: int) -> Report:
@@ -56,7 +60,8 @@ async def _run(turns: int, records: int) -> Report:
         report = Report("evidence", METHOD.format(
             disk=filesystem(OUT), placed=_place(collector.pid), singles=SINGLES,
             records=records - 7 * SINGLES,
-            at_once=AT_ONCE, turns=turns))
+            at_once=AT_ONCE, turns=turns,
+            sealed=evidence_sealed.METHOD))
         report.rows += await _rows(client, encoder, collector.pid, turns, records)
         _check(folder / "log", (turns + 1) * records)
     finally:
@@ -140,8 +145,7 @@ def _opening() -> Record:
 def _check(log: Path, expected: int) -> None:
     """Every record is there, once; read without our own reader."""
     found = [line.split(b'"event.id":"', 1)[1][:36] + line.split(b'"event.type":"', 1)[1][:3]
-             for segment in log.glob("segments/*.jsonl")
-             for line in segment.read_bytes().splitlines()]
+             for line in envelopes(log)]
     if not len(found) == len(set(found)) == expected:
         raise RuntimeError(f"{len(found)} lines, {len(set(found))} different, not {expected}")
 

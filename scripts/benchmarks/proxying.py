@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .client import Client, Load
 from .contenders import Contender, Site
+from .evidence_lines import envelopes
 from .running import Running, children, free_port, move, resident, usage, wait_for
 
 WARM_UP = 1  # seconds
@@ -75,9 +76,8 @@ def _sum(pids: list[int]) -> float:
 def records_in(folder: Path) -> tuple[int, int]:
     """Openings and closings of requests; read from the log itself, without our own reader."""
     opened = closed = 0
-    for segment in folder.glob("config/var/evidence/**/*.jsonl"):
-        for line in segment.read_bytes().splitlines():
-            if b'"event.action":"request"' in line:
-                opened += b'"event.type":"start"' in line
-                closed += b'"event.type":"end"' in line
+    for line in envelopes(folder / "config" / "var" / "evidence"):
+        if b'"event.action":"request"' in line:
+            opened += b'"event.type":"start"' in line
+            closed += b'"event.type":"end"' in line
     return opened, closed

@@ -1,6 +1,6 @@
 """kill -9 of the collector and of the keeper under load, at random moments.
 
-`scripts/bench kill` does the same a thousand times. What is looked for: every record that was
+`scripts/bench evidence_kill` does the same a thousand times. What is looked for: every record that was
 acknowledged is there, once; no line is torn; the collector starts by itself; and each checkpoint
 is consistent with all before it (RFC 9162 section 2.1.4), shown by proofs over the log as it is in
 the end.

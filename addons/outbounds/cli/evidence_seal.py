@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -44,6 +45,7 @@ def seal(config_dir: Path, no_roll: bool) -> None:
     if not directory.is_dir() or not all_segments(directory):
         click.echo(f"{directory}: nothing has been recorded yet")
         return
+    os.umask(0o077)
     try:
         become_owner(directory)
         if not no_roll:
