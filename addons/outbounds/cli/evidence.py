@@ -16,6 +16,8 @@ _COMMANDS: Table = {
     "keys": ("evidence_keys.keys", "Show the signing keys; replace the one in force."),
     "witness": ("evidence_witness.witness", "Show what each witness has seen of the log."),
     "ship": ("evidence_ship.ship", "Show what the object store has of the log; send it now."),
+    "export": ("evidence_export.export", "Write events for another system (OCSF)."),
+    "schema": ("evidence_schema.schema", "Print the JSON Schema of records, or of the export."),
     "tail": ("evidence_tail.tail", "Show the newest records, one a line."),
 }
 

@@ -22,9 +22,9 @@ from ..evidence.keeper.sealing import seal_all
 from ..evidence.keeper.task import KeeperFault, Keeping
 from ..evidence.owner import become_owner
 from ..evidence.privacy import load_key
-from ..evidence.retention.away import bring_back, reaching
 from ..evidence.retention.erasure import Found, find, forget
 from ..evidence.retention.rewriting import remove_leftovers, rewrite
+from ..evidence.shipping.reach import bring_back, reachable
 from ..evidence.submit import EvidenceUnavailable, operator, recording
 from ..settings import SettingsError
 from ..settings.evidence import Evidence
@@ -92,7 +92,7 @@ def _look(settings: Evidence, account: str, holds: list[Hold]) -> list[Found]:
     """Segments in which there is something of the account's, hot ones, too."""
     segments = all_segments(settings.directory)
     console = Console(stderr=True)
-    with reaching([each for each in segments if each.sealed], settings):
+    with reachable(settings.store):
         every = [find(each, account, holds) for each in track(
             segments, "reading", console=console, transient=True,
             disable=not console.is_terminal)]
@@ -134,11 +134,11 @@ def _erase(data: Path, settings: Evidence, account: str, reason: str) -> list[Fo
         sealed: list[Segment] = [each for each in all_segments(directory) if each.sealed]
         remove_leftovers(sealed)
         holds = Cases(data / "cases").holds()  # as they are now: one may just have been placed
-        with reaching(sealed, settings):
+        with reachable(settings.store):
             found = [find(each, account, holds) for each in sealed]
         for each in found:
             if each.details:
-                bring_back(each.segment, settings)
+                bring_back(settings.store, each.segment)
                 act.count += rewrite(each.segment, each.fates).details
         _forget(settings, found)
         try:

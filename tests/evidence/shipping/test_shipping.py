@@ -20,6 +20,7 @@ from outbounds.evidence.keeper.task import KeeperFault
 from outbounds.evidence.shipping import ship, store
 from outbounds.evidence.shipping.manifest import Item
 from outbounds.evidence.shipping.parts import whole
+from outbounds.evidence.shipping.reach import bring_back, reachable, remote_log
 from outbounds.evidence.shipping.remote import Remote
 from outbounds.evidence.shipping.sending import send
 from outbounds.evidence.shipping.store import Store
@@ -299,7 +300,7 @@ def test_what_left_is_read_from_the_store(log: Path, bucket: Bucket) -> None:
         "shipped": 3, "backlog": 0, "octets": 0, "removed": 0}
     with pytest.raises(FileNotFoundError):
         list(read_all(log))
-    with Remote(settings).attached():
+    with reachable(settings):
         assert list(read_all(log)) == everything
         assert fetch(log, [3, 700, 1099]) == [everything[at] for at in (3, 700, 1099)]
     with pytest.raises(FileNotFoundError):
@@ -323,7 +324,10 @@ def test_what_left_comes_back_as_it_was(log: Path, bucket: Bucket) -> None:
     before = {path.name: path.read_bytes() for path in (log / "segments").glob("*.zst")}
     Pass(log, settings, now=later(log, 2))
     for segment in sealed_segments(log):
-        Remote(settings).bring_back(segment)
+        with pytest.raises(FileNotFoundError, match="store that is not configured any more"):
+            bring_back(None, segment)
+        bring_back(settings, segment)
+        bring_back(None, segment)  # it is here
     assert {path.name: path.read_bytes() for path in (log / "segments").glob("*.zst")} == before
 
 
@@ -387,26 +391,43 @@ def test_what_was_erased_here_goes_there_too(log: Path, bucket: Bucket) -> None:
 def test_a_log_of_which_nothing_is_here(log: Path, bucket: Bucket, tmp_path: Path) -> None:
     everything = [each for each in read_all(log) if each.position < 1100]
     Pass(log, bucket.settings())
-    remote = Remote(bucket.settings(), tmp_path / "cache")
-    outline = remote.outline()
-    with remote.attached():
-        assert list(read_all(outline)) == everything
-        assert fetch(outline, [1099]) == everything[1099:]
-    segments = remote.segments()
-    assert [each.stem for each in segments] == [each.stem for each in sealed_segments(log)]
-    path = remote.index(segments[0])
-    assert path is not None and path.read_bytes() == sealed_segments(log)[0].index.read_bytes()
-    assert remote.index(segments[0]) == path == segments[0].index
+    cache = tmp_path / "cache"
+    with remote_log(bucket.settings(), cache=cache) as directory:
+        assert list(read_all(directory)) == everything
+        assert fetch(directory, [1099]) == everything[1099:]
+        assert [each.stem for each in all_segments(directory)] == [
+            each.stem for each in sealed_segments(log)]
+        for here, there in zip(sealed_segments(log), all_segments(directory), strict=True):
+            assert here.index.read_bytes() == there.index.read_bytes()
     # changed there: its seal is fetched again, and the index that it had is forgotten
-    index(sealed_segments(log)[0], b"PAR1 anew, longer")
-    Pass(log, bucket.settings())
-    (first, *_) = remote.segments()
-    path = remote.index(first)
-    assert path is not None and path.read_bytes() == b"PAR1 anew, longer"
+    index(sealed_segments(log)[0], b"PAR1 anew")
     save_seal(sealed_segments(log)[1].seal, msgspec.structs.replace(
         load_seal(sealed_segments(log)[1].seal), index=None))
     Pass(log, bucket.settings())
-    assert remote.index(remote.segments()[1]) is None
+    with remote_log(bucket.settings(), cache=cache) as directory:
+        first, second, _ = all_segments(directory)
+        assert first.index.read_bytes() == b"PAR1 anew"
+        assert not second.index.exists()
+
+
+def test_of_a_log_elsewhere_only_the_indexes_of_that_time_are_fetched(
+        log: Path, bucket: Bucket, tmp_path: Path) -> None:
+    Pass(log, bucket.settings())
+    middle = load_seal(sealed_segments(log)[1].seal)
+    with remote_log(bucket.settings(), middle.begin + 1, middle.end - 1,
+                    tmp_path / "cache") as directory:
+        assert [each.index.exists() for each in all_segments(directory)] == [False, True, False]
+
+
+def test_a_segment_that_is_gone_from_the_store_is_gone_from_the_outline(
+        log: Path, bucket: Bucket, tmp_path: Path) -> None:
+    Pass(log, bucket.settings())
+    remote = Remote(bucket.settings(), tmp_path / "cache")
+    assert len(all_segments(remote.outline())) == 3
+    bucket.client.remove_object(bucket.name,
+                                f"proxy1/segments/{sealed_segments(log)[0].seal.name}")
+    (tmp_path / "cache" / "tags.json").write_text("{")
+    assert len(all_segments(remote.outline())) == 2
 
 
 def test_the_cache_is_bounded(log: Path, bucket: Bucket, tmp_path: Path,
@@ -414,7 +435,7 @@ def test_the_cache_is_bounded(log: Path, bucket: Bucket, tmp_path: Path,
     Pass(log, bucket.settings())
     monkeypatch.setattr("outbounds.evidence.shipping.remote.CACHE_OCTETS", 40)
     remote = Remote(bucket.settings(), tmp_path / "cache")
-    for segment in remote.segments():
+    for segment in all_segments(remote.outline()):
         assert remote.index(segment) is not None
     assert [path.name for path in (tmp_path / "cache").rglob("*.parquet")] == [
         sealed_segments(log)[-1].index.name]
@@ -426,7 +447,6 @@ def test_a_frame_that_was_changed_there_is_not_believed(
     name = f"proxy1/segments/{sealed_segments(log)[0].records.name}"
     octets = _flipped(bucket.content(name))
     bucket.client.put_object(bucket.name, name, io.BytesIO(octets), len(octets))
-    remote = Remote(bucket.settings(), tmp_path / "cache")
-    outline = remote.outline()
-    with remote.attached(), pytest.raises(Damaged, match=r"proxy1/: .*records\.zst: frame 0"):
-        list(read_all(outline))
+    with (remote_log(bucket.settings(), cache=tmp_path / "cache") as directory,
+          pytest.raises(Damaged, match=r"proxy1/: .*records\.zst: frame 0")):
+        list(read_all(directory))

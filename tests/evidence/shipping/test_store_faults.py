@@ -19,7 +19,7 @@ from outbounds.evidence.archive.reading import read_segment
 from outbounds.evidence.archive.seal import Frame, Part, load_seal
 from outbounds.evidence.keeper.task import KeeperFault
 from outbounds.evidence.shipping.parts import Differs, compare, whole
-from outbounds.evidence.shipping.remote import Remote
+from outbounds.evidence.shipping.reach import reachable, remote_log
 from outbounds.settings.evidence import ObjectStore
 
 
@@ -72,6 +72,22 @@ def test_credentials_that_are_none(log: Path, bucket: Bucket, mode: int, text: s
         bucket.credentials.chmod(mode)
     said = fault(log, bucket.settings())
     assert said.startswith(f"{bucket.credentials}: ") and expected in said
+
+
+def test_credentials_are_looked_at_when_something_is_read(log: Path, bucket: Bucket) -> None:
+    bucket.credentials.chmod(0o644)
+    segment = all_segments(log)[0]
+    with reachable(bucket.settings()):
+        list(read_segment(segment))  # it is here: nobody is asked
+        segment.records.unlink()
+        with pytest.raises(PermissionError, match="others may read it"):
+            list(read_segment(segment))
+    with pytest.raises(PermissionError), remote_log(bucket.settings(), cache=log / "cache"):
+        pass
+    bucket.credentials.chmod(0o600)
+    with (pytest.raises(OSError, match="the bucket is not there"),
+          remote_log(bucket.settings(bucket="another-bucket"), cache=log / "cache")):
+        pass
 
 
 def test_nobody_answers(log: Path, bucket: Bucket) -> None:
@@ -137,8 +153,7 @@ def test_what_the_store_says_is_told_with_its_fix(
         # a reply to HEAD has no body: the code comes with the first GET
         segment = all_segments(log)[0]
         segment.records.unlink()
-        with (pytest.raises(OSError, match=code) as raised,
-              Remote(settings, log / "cache").attached()):
+        with pytest.raises(OSError, match=code) as raised, reachable(settings):
             list(read_segment(segment))
     said = str(raised.value)
     assert f"{code}: {expected}" in said and ACCESS not in said and SECRET not in said

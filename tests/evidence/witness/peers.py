@@ -67,7 +67,7 @@ def speaking(octets: bytes | None, reset: bool = False) -> Iterator[str]:
             except OSError:
                 return
             with connection:
-                connection.recv(65536)
+                _take(connection)
                 if octets is None:
                     over.wait()
                     continue
@@ -83,6 +83,17 @@ def speaking(octets: bytes | None, reset: bool = False) -> Iterator[str]:
     finally:
         over.set()
         listener.close()
+
+
+def _take(connection: socket.socket) -> None:
+    """All of a request: what is left unread when a connection is closed resets it."""
+    with connection.makefile("rb") as file:
+        length = 0
+        while (line := file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        file.read(length)
 
 
 def node(left: bytes, right: bytes) -> bytes:

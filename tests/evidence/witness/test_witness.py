@@ -192,9 +192,9 @@ def test_a_rewritten_history_is_refused_by_the_witness(
     (409, "text/x.tlog.size", b"-1\n", "409 without the size"),
     (409, "text/x.tlog.size", b"17\n", "status 409 (17)"),  # and again: somebody else asks for us
     (409, "text/x.tlog.size", b"301\n", "saw 301 records, and the log has 300: the log may have"),
-    (200, "text/plain", b"", "its answer is no cosignature of its own"),
-    (200, "text/plain", b"OK\n", "its answer is no cosignature of its own"),
-    (200, "text/plain", b"\xff\xfe", "its answer is no cosignature of its own"),
+    (200, "text/plain", b"", "no good cosignature of its own is in its answer"),
+    (200, "text/plain", b"OK\n", "no good cosignature of its own is in its answer"),
+    (200, "text/plain", b"\xff\xfe", "no good cosignature of its own is in its answer"),
     (200, "text/plain", b"a" * 300_000, "the reply is longer than 262144 octets"),
 ])
 def test_answers_that_are_none(log: Written, witness: WitnessServer, status: int, kind: str,

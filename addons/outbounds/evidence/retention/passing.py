@@ -24,8 +24,8 @@ from ..keeper.task import KeeperFault, Keeping
 from ..line import is_erased
 from ..privacy import load_key
 from ..record import END
+from ..shipping.reach import bring_back, reachable
 from ..submit import EvidenceUnavailable, recording
-from .away import bring_back, reaching
 from .due import Fate, due, moments, span_of
 from .ends import ends_beyond
 from .facts import facts_of
@@ -64,7 +64,7 @@ def run(keeping: Keeping) -> None:
         return
     chosen, waiting = _chosen(segments, keeping.settings.retention, memory, until)
     faults: list[str] = []
-    with reaching(segments, keeping.settings):
+    with reachable(keeping.settings.store):
         plans = _plans(segments, chosen, keeping.settings, holds, until, faults)
     removing = [each for each in plans if each.removes]
     removed = _remove(keeping, keeping.settings, removing, until, holds, faults)
@@ -171,7 +171,7 @@ def _remove(keeping: Keeping, settings: Evidence, plans: list[Plan], until: int,
                     each.next = 0
                     continue
                 try:
-                    bring_back(each.segment, settings)
+                    bring_back(settings.store, each.segment)
                     total += rewrite(each.segment, each.fates)
                 except (Damaged, BadSeal, OSError) as error:
                     faults.append(f"{each.segment}: {error}; nothing was removed from it")

@@ -34,5 +34,6 @@ all versions of it, as far as the lock lets it.
     manifest  what a segment consists of, and how long each of it is locked
     shipped   what has been sent, in DIR/shipped.json
     ship      the keeper's task
+    reach     the same for commands, asking nobody before it must
     remote    reading it: frames, indexes, a whole log of which nothing is here
 """

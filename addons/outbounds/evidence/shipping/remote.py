@@ -1,32 +1,25 @@
 """Reading from the store: frames and indexes of segments whose files are not here, or a whole log.
 
-    remote = Remote(settings.store)
-    with remote.attached(): search(directory, …)      # what is not here is fetched
-    search(remote.outline(), …)                       # a log of which nothing is here
-
-Everything fetched is compared with the seal. The seal itself, from the store, is believed as one
-found here is: it says where things are, and what a record says is proved by the log's tree.
+What commands use is in `reach`. Everything fetched is compared with the seal. The seal itself, from
+the store, is believed as one found here is: it says where things are, and what a record says is
+proved by the log's tree.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from ...settings.evidence import ObjectStore
-from ..archive import reading
 from ..archive.layout import Segment, all_segments
 from ..archive.reading import Damaged, unpacked
 from ..archive.seal import Frame, Part, load_seal
 from .manifest import SEGMENTS
 from .parts import Differs, compare
-from .store import Store, StoreFault
+from .store import Store
 
 CACHE_OCTETS = 4 * 1024**3
 """How much the indexes kept in the cache may take; the ones used least recently go first."""
@@ -52,25 +45,9 @@ class Remote:
         return unpacked(octets, part.frames[number],
                         f"{self._store.identity}: {part.name}: frame {number}, at octet {offset}")
 
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """While the block runs, `archive.reading` finds here what is not on this machine."""
-        before = reading.elsewhere
-        reading.elsewhere = self._for_readers
-        try:
-            yield
-        finally:
-            reading.elsewhere = before
-
-    def _for_readers(self, part: Part, number: int) -> bytes:
-        try:
-            return self.frame(part, number)
-        except StoreFault as error:  # as if a disk did not give it, which readers know of
-            raise OSError(errno.EIO, str(error)) from None
-
     def segments(self) -> list[Segment]:
-        """Those that are in the store, oldest first, with their seals in the cache."""
-        return all_segments(self.outline())
+        """Those that `outline` found, oldest first."""
+        return all_segments(self.cache)
 
     def outline(self) -> Path:
         """A folder laid out as a log's directory, with the seals of every segment in the store, the

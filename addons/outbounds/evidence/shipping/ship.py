@@ -15,6 +15,7 @@ is killed leaves behind, at each step:
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -35,12 +36,16 @@ from .sending import NotSealed, send
 from .shipped import Shipped, load_shipped, save_shipped
 from .store import Store, StoreFault
 
-BUDGET = 600.0            # s after which no further segment is begun: the other tasks wait
-CHECKPOINT_EVERY = 3600.0 # s after which a checkpoint is sent though no segment was
-_AT_ONCE = 8              # tiles on their way
+BUDGET = 600.0  # s after which no further segment is begun: the other tasks wait
+CHECKPOINT_EVERY = 3600.0  # s after which a checkpoint is sent though no segment was
+_AT_ONCE = 8  # tiles on their way
 
 
-def run(keeping: Keeping, budget: float = BUDGET) -> None:
+type Step = Callable[[int, int, str], None]
+"""Called with how many segments were sent, of how many, and the stem of the next."""
+
+
+def run(keeping: Keeping, budget: float = BUDGET, step: Step = lambda *_: None) -> None:
     """As `keeper.task.Task`. In `status`: `shipped` segments are in the store and `backlog` are
     not, `octets` were sent by this pass, `removed` segments have left this machine by it."""
     settings = keeping.settings
@@ -48,7 +53,7 @@ def run(keeping: Keeping, budget: float = BUDGET) -> None:
         return
     pass_ = _Pass(keeping, settings, time.monotonic() + budget)
     try:
-        pass_.run(Store(settings.store))
+        pass_.run(Store(settings.store), step)
     except (StoreFault, BadCredentials, NotSealed) as error:
         raise KeeperFault(str(error)) from None
     finally:
@@ -63,7 +68,7 @@ class _Pass:
         self._sealed = [each for each in all_segments(keeping.directory) if each.sealed]
         self._octets = self._removed = 0
 
-    def run(self, store: Store) -> None:
+    def run(self, store: Store, step: Step) -> None:
         assert self._settings.store is not None
         if self._shipped.store != store.identity:
             self._shipped = Shipped(store.identity)  # another one: it is asked what it has
@@ -74,9 +79,10 @@ class _Pass:
             return
         store.check(self._settings.store.lock is not None)
         self._tiles(store, size)
-        for segment in waiting:
+        for number, segment in enumerate(waiting):
             if time.monotonic() > self._deadline:
                 break
+            step(number, len(waiting), segment.stem)
             self._segment(store, segment)
         if waiting or self._due():
             self._vouch(store)
@@ -130,12 +136,10 @@ class _Pass:
         if not self._adopt(store, segment, seal):
             for item in manifest(segment, seal, self._settings, self._keeping.now):
                 self._send(store, item)
-            again = seal.shipped
             seal = msgspec.structs.replace(seal, shipped=int(self._keeping.now))
             self._send(store, of_octets(SEGMENTS + segment.seal.name, encoded(seal)))
             save_seal(segment.seal, seal)
-            if again:
-                self._supersede(store, segment, seal)
+            self._supersede(store, segment, seal)
         self._shipped.segments[segment.stem] = _sum(segment.seal)
         save_shipped(self._directory, self._shipped)
         self._keeping.say(f"{segment.stem}: in the store")

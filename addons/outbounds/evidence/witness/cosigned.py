@@ -77,7 +77,7 @@ def _cosigned(view: View, reply: Reply, cosigner: Cosigner) -> Answer:
         note = view.tree.note + "".join(lines)
         _, at = open_cosigned(note, cosigner)
     except (BadNote, ValueError) as error:
-        raise Refused(f"its answer is no cosignature of its own: {error}") from None
+        raise Refused(f"no good cosignature of its own is in its answer: {error}") from None
     return Answer(timely(at, view), (note.encode(),))
 
 
