@@ -18,6 +18,7 @@ COMMANDS: Table = {
     "accounts": ("accounts.accounts", "Add, list, suspend and resume accounts."),
     "trace": ("trace.trace_command", "Find the account that a complaint is about."),
     "evidence": ("evidence.evidence", "Read the evidence log."),
+    "case": ("case.case", "Cases: hold records, hand them on with proofs."),
     "init": ("init.init", "Write a commented starter configuration."),
     "completion": ("completion.completion", "Print the completion script for bash, zsh or fish."),
 }
