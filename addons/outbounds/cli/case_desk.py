@@ -15,6 +15,7 @@ from ..evidence.cases.desk import Desk, NotDone
 from ..evidence.cases.store import CaseClosed, CaseDamaged, CaseExists, Cases, NoSuchCase
 from ..evidence.owner import become_owner
 from ..evidence.privacy import load_key
+from ..evidence.shipping.reach import reachable
 from ..evidence.submit import EvidenceUnavailable, Recording, recording
 from ..settings import SettingsError
 from ..settings.evidence import Evidence
@@ -60,7 +61,8 @@ def office(config_dir: Path) -> Iterator[Office]:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         # what root wrote, the keeper could not read: and a hold that it cannot read stops it
         become_owner(data)
-        yield Office(Cases(data / "cases"), data, evidence, load_key(data))
+        with reachable(evidence.store):
+            yield Office(Cases(data / "cases"), data, evidence, load_key(data))
     except FAULTS as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -12,6 +12,7 @@ from ..evidence.archive.reading import Damaged
 from ..evidence.archive.seal import BadSeal
 from ..evidence.line import leaf_of, split
 from ..evidence.search import Query, search
+from ..evidence.shipping.reach import reachable
 from ..evidence.tlog.checkpoint import BadCheckpoint
 from ..evidence.tlog.log_tree import LogTree, Unprovable
 from ..evidence.tlog.merkle import BadProof
@@ -54,8 +55,9 @@ def prove(config_dir: Path, log_dir: Path | None, keys: tuple[str, ...], record:
     log = chosen_log(config_dir, log_dir)
     try:
         tree = LogTree.open(log.directory)
-        positions = [at for event in search(log.directory, Query(ids=(id,)))
-                     for at in event.positions]
+        with reachable(log.settings.store if log.settings else None):
+            positions = [at for event in search(log.directory, Query(ids=(id,)))
+                         for at in event.positions]
         covered = [at for at in positions if at < tree.size]
         output.mkdir(parents=True, exist_ok=True)
         for position in covered:

@@ -24,6 +24,7 @@ from ..evidence.complaints.zones import named, offsets
 from ..evidence.privacy import load_key
 from ..evidence.pseudonym import pseudonym
 from ..evidence.search import search
+from ..evidence.shipping.reach import reachable
 from ..evidence.submit import EvidenceUnavailable, recording
 from ..evidence.trace import trace
 from ..evidence.trace.filing import chosen, file_in
@@ -103,11 +104,12 @@ def _run(settings: Settings, directory: Path, complaint: Complaint, tolerance: i
     key = load_key(settings.service.data)
     if not json_out:
         print_understood(complaint)
-    with _busy():
+    with _busy(), reachable(settings.evidence.store):
         found = trace(complaint.sightings, lambda query: search(directory, query),
                       tolerance=tolerance)
     filed = ""
     with ExitStack() as stack:
+        stack.enter_context(reachable(settings.evidence.store))
         name: Callable[[str], str] = lambda account: pseudonym(key, account)  # noqa: E731
         if case_id and found.candidates:
             recorder = stack.enter_context(recording(settings.evidence.directory,
