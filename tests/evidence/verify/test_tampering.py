@@ -179,6 +179,12 @@ def torn_hot(case: Case) -> None:
     case.hot.write_bytes(case.hot.read_bytes()[:-20])
 
 
+def torn_before(case: Case) -> None:
+    """And the collector went on after it."""
+    torn_hot(case)
+    (case.directory / "segments" / "2099-01-01T00-000005.jsonl").write_bytes(b"")
+
+
 def gone_segment(case: Case) -> None:
     for path in case.segments[1].folder.glob(f"{case.segments[1].stem}.*"):
         if path.suffix != ".checkpoint":
@@ -329,7 +335,7 @@ TABLE: list[tuple[Callable[[Case], None], str, str]] = [
     (swapped_sealed, "record", r"record 4310 \(.*frame 0, line 11\) is the one .* as 4311"),
     (inserted_sealed, "inserted", r"begins with record 5000, and 5001 come before it: 1 were put"),
     (inserted_sealed, "record", r"record 4310 .* was put in"),
-    (removed_sealed, "gap", r"only 4999 come before it: records 4999 to 4999 are missing"),
+    (removed_sealed, "gap", r"only 4999 come before it: record 4999 is missing"),
     (removed_sealed, "record", r"record 4310 was removed: from .*line 11"),
     (replaced_sealed, "record", r"record 4310 was removed: from .*line 11"),
     (changed_hot, "record", r"of records 5300 to 5389 \(from .*jsonl, line 1 to .*line 90\)"),
@@ -337,6 +343,8 @@ TABLE: list[tuple[Callable[[Case], None], str, str]] = [
     (inserted_hot, "record", r"the first 5390 records are not those"),
     (cut_hot, "shrunken", r"ends after 5387 records, .* signed for 5390: the last 3 are missing"),
     (torn_hot, "shrunken", r"ends after 5389 records"),
+    (torn_hot, "torn", r"000004\.jsonl: record 5389 is a torn line of \d+ octets"),
+    (torn_before, "torn", r"000004\.jsonl: record 5389 is a torn line of \d+ octets"),
     (gone_segment, "gap", r"records 4300 to 4999 are missing, which .*-000002 had"),
     (gone_segment_and_checkpoint, "gap", r"records 4300 to 4999 are missing$"),
     (gone_newest, "shrunken", r"ends after 5300 records"),
@@ -351,7 +359,7 @@ TABLE: list[tuple[Callable[[Case], None], str, str]] = [
     (forked, "fork", r"kept-elsewhere: signed for another history of 4300 records than .*000002"),
     (forked_between, "fork", r"kept-elsewhere: signed for another history of 4444 records"),
     (shrunken, "shrunken", r"ends after 5300 records, and .*kept-elsewhere was signed for 5390"),
-    (expired, "key", r"log/checkpoint: its key \w+ was expired when it was made, 2199"),
+    (expired, "key", r"log/checkpoint: its key \w+ was expired, or replaced, when .*, 2199"),
     (not_yet_valid, "key", r"log/checkpoint: its key \w+ was not yet valid when .*, 2001"),
     (timeless, "key", r"log/checkpoint: it does not say when it was made"),
     (other_detail, "detail", r"frame 1, line 106: record 4201 has a detail that is not"),

@@ -64,6 +64,24 @@ def test_any_key_of_the_chain_will_do(log: Written) -> None:
         assert report.findings == [] and report.size == 1240
 
 
+def test_a_key_that_was_replaced_signs_nothing_later(log: Written) -> None:
+    (path,) = (log.directory / "log").glob("key-*.pem")
+    leaked = Signer(log.verifier.name, load_pem_private_key(  # type: ignore[arg-type]
+        path.read_bytes(), None))
+    running = log.run(close=False)
+    running.rotate()
+    running.close()
+    checkpoint = log.directory / "log" / "checkpoint"
+    assert verify(log.directory, [log.verifier]).ok
+    text = checkpoint.read_text().rpartition("\n\n")[0] + "\n"
+    was = Checkpoint.parse(text)
+    checkpoint.write_text(sign(str(Checkpoint(was.origin, was.size, was.root,
+                                              ("time 2027-01-01T00:00:00Z",))), [leaked]))
+    report = verify(log.directory, [log.verifier])
+    assert [each.kind for each in report.findings] == ["key"]
+    assert "was expired, or replaced, when it was made, 2027" in report.findings[0].text
+
+
 def test_the_newest_checkpoint_must_be_by_a_key_that_is_led_to(log: Written) -> None:
     """Somebody adds a key of their own to the file, which no older key vouched for."""
     copy = Written(log.directory.with_name("other"))

@@ -13,8 +13,8 @@ Each statement says, in a signed note:
 
 The first is signed by the key itself and every later one by the key before it, too: whoever keeps
 the first verifier (or any later one) where this machine cannot reach it can follow the rest. A
-checkpoint outside its key's time is not believed, and a key that was replaced is removed: what
-leaks later cannot sign the past.
+checkpoint outside its key's time is not believed, and that time is over once the next key's has
+begun. A key that was replaced is removed: what leaks later cannot sign the past.
 
 Whoever can read the private key can sign another history. What helps against that is a witness.
 """
@@ -25,6 +25,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -91,7 +92,9 @@ def parse_keys(text: str, trusted: Sequence[Verifier] = ()) -> list[LogKey]:
         if not known:
             raise BadNote("none of these keys is the one that is trusted")
         found = found[known[0]:]
-    return found
+    # moments are whole seconds: what the old key signed in the one of its replacement stays good
+    return [LogKey(each.verifier, each.begin, min(each.end, after.begin + 1) if after else each.end)
+            for each, after in zip_longest(found, found[1:])]
 
 
 def _notes(text: str) -> list[str]:

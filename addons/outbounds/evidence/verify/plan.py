@@ -91,7 +91,7 @@ class Missing:
                        "segment begins is not signed")
         if first is not None and first > walk.size:
             report.say("gap", f"{segment}: it begins with record {first}, and only {walk.size} "
-                       f"come before it: records {walk.size} to {first - 1} are missing"
+                       f"come before it: {_span(walk.size, first)} missing"
                        f"{self._named(walk.size, first)}", walk.size)
             some = one.stretches[0]
             reader = TileReader(TileStore(some.log), some.tiled.size, some.tiled.hashes)
@@ -113,6 +113,10 @@ class Missing:
         names = [stem for stem, size in self._gone.items()
                  if begin <= size and (end is None or size < end)]
         return f", which {', '.join(names)} had (its .jsonl, or .seal, is gone)" if names else ""
+
+
+def _span(begin: int, end: int) -> str:
+    return f"record {begin} is" if end - begin == 1 else f"records {begin} to {end - 1} are"
 
 
 def left(one: Planned, counted: Looked, report: Report) -> None:

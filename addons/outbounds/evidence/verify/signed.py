@@ -66,9 +66,9 @@ class _Keys:
         if not mine or any(each.in_force(at) for each in mine):
             return ""
         key = mine[0]
-        when = "not yet valid" if at < key.begin else "expired"
+        when = "not yet valid" if at < key.begin else "expired, or replaced,"
         return (f"its key {key.verifier.id.hex()} was {when} when it was made, {written(at)}: "
-                f"the key is in force from {written(key.begin)} until {written(key.end)}")
+                f"that key is in force from {written(key.begin)} until {written(key.end)}")
 
 
 def signed(directory: Path, trusted: Sequence[Verifier], known: Iterable[Path],

@@ -112,7 +112,8 @@ def _hot(stretch: Stretch, looked: Looked) -> Iterator[Span]:
         for batch in batches(file):
             if not batch[-1].endswith(b"\n"):
                 torn = batch.pop()
-                if not stretch.newest:
+                # the newest may be written to at this moment; but then nobody has signed this line
+                if not stretch.newest or at + len(batch) < max(stretch.cuts, default=0):
                     looked.say("torn", f"{stretch.segment.hot}: record {at + len(batch)} is a torn "
                                f"line of {len(torn)} octets", at + len(batch))
             pairs = [split(line) for line in batch]
@@ -192,8 +193,9 @@ def _lines(file: BinaryIO, part: Part, number: int, folder: Path, count: int, st
     where = f"{folder / part.name}: frame {number}, at octet {offset} {span}"
     try:
         lines = unpacked(file.read(frame.octets), frame, where).split(b"\n")
-    except Damaged as error:
-        looked.say("frame", str(error), start)
+    except (Damaged, OSError) as error:
+        looked.say("frame", str(error) if isinstance(error, Damaged) else
+                   f"{where}: cannot be read: {error.strerror}", start)
         looked.unread = True
         return None
     if lines.pop() or len(lines) != count:
