@@ -7,6 +7,7 @@ the tests hold all three against each other. Values reach SQL as parameters only
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
@@ -15,11 +16,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...core.address import Network
+from ..archive.index_rows import connection_hash
 from ..told import canonical, url_text
 from .event import Event, Fields
 from .query import Endpoint, Query, short
 
 _text = msgspec.json.Encoder().encode
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Condition(NamedTuple):
@@ -59,13 +62,17 @@ def url_of(fields: Fields) -> str:
 def _conditions(query: Query) -> Iterator[Condition]:
     if query.ids:
         ids = frozenset(query.ids)
+        uuids = sorted(each for each in ids if _UUID.fullmatch(each))
         yield Condition("ids", lambda fields: fields.get("event.id") in ids,
-                        "id IN (SELECT unnest(?::VARCHAR[]))", (sorted(ids),),
+                        "(id IN (SELECT unnest(?::UUID[])) OR "
+                        "odd IN (SELECT unnest(?::VARCHAR[])))",
+                        (uuids, sorted(ids)),
                         needle=_needle("event.id", *ids) if len(ids) == 1 else b"")
     if query.egress:
         yield _endpoint("egress", query.egress, "source.nat", "egress")
     if query.connection:
-        yield _exact("outbounds.connection", "connection", query.connection)
+        yield _exact("outbounds.connection", "connection", query.connection)._replace(
+            parameters=(connection_hash(query.connection),))
     if query.source and query.source.port:
         yield _endpoint("source", query.source, "source", "source")
     if query.account:
@@ -75,7 +82,9 @@ def _conditions(query: Query) -> Iterator[Condition]:
         yield _endpoint("source", query.source, "source", "source")
     if query.url:
         part = query.url
-        yield Condition("url", lambda fields: part in url_of(fields), "contains(url, ?)", (part,))
+        yield Condition("url", lambda fields: part in url_of(fields), "contains(url, ?)", (part,),
+                        # what stands between these is not next to it in the record
+                        needle=_text(max(re.split("[?&=]", part), key=len))[1:-1])
     for name, column, value in (
         ("rule.id", "rule", query.rule),
         ("rule.reference", "clause", query.clause),
