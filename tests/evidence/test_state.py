@@ -77,9 +77,9 @@ async def test_below_the_reserve_openings_are_not_kept_and_closings_are(
     collector.kill(15)
     assert collector.end() == 0
     collector = collect("--reserve", str(2**62))
-    async with asyncio.timeout(8):
-        while not one.client.full:
-            await asyncio.sleep(0.02)
+    full = asyncio.Event()
+    one.client.news = lambda: full.set() if one.client.full else None
+    await asyncio.wait_for(full.wait(), 8)
     assert not one.client.available
     one.client.post(end)
     for _ in range(3):

@@ -82,9 +82,7 @@ def rewrite(segment: Segment, fates: bytearray) -> Removed:
         seal, records=records, details=Part(targets[1].name, tuple(changed.details)), index=None,
         generation=generation, shipped=0, erased=seal.erased + changed.removed.records,
         erased_details=seal.erased_details + changed.removed.details - changed.had_none))
-    _remove_unnamed(segment, [path.name for path in segment.folder.glob(f"{segment.stem}.*")
-                              if path.name.removeprefix(f"{segment.stem}.").startswith(_KINDS)])
-    fsync_directory(segment.folder)
+    remove_leftovers([segment])
     return changed.removed
 
 
@@ -183,8 +181,9 @@ def remove_leftovers(segments: Iterable[Segment]) -> int:
                 if stem in wanted and rest.startswith(_KINDS):
                     found.setdefault(stem, []).append((rest.partition(".")[0], entry.name))
         for stem, names in found.items():
-            # a seal is read only where there is more than it can name
-            if len({kind for kind, _ in names}) < len(names):
+            # a seal is read only where there is more than it can name, or a draft
+            if (len({kind for kind, _ in names}) < len(names)
+                    or any(name.endswith(_DRAFT) for _, name in names)):
                 gone += _remove_unnamed(wanted[stem], [name for _, name in names])
         fsync_directory(folder)
     return gone
