@@ -170,17 +170,22 @@ def _searched(shown: Shown) -> Iterator[str]:
         yield f"Searched {shown.directory} with ±{length(shown.tolerance)}: " + "; ".join(
             clean(str(each)) for each in queries[:5]) + (
             f"; and {len(queries) - 5} more" if len(queries) > 5 else "")
+    unmatched = shown.found.unmatched
+    if shown.found.candidates and unmatched:
+        places = [clean(shown.complaint.sightings[each].source, 60) for each in unmatched[:10]]
+        yield f"No record fits {len(unmatched)} of the sightings: {'; '.join(places)}" + (
+            " and more" if len(unmatched) > 10 else "")
     if shown.found.unsearched:
         yield f"Not searched: {shown.found.unsearched} sightings; give them in a smaller file."
     segments = all_segments(shown.directory)
-    stated = [each.earliest for one in shown.complaint.sightings for each in one.moments]
+    stated = [each.latest for one in shown.complaint.sightings for each in one.moments]
     if not segments:
         yield "The log is empty."
     elif queries:
         begin = segments[0].stem[:13]
         yield f"The log has {len(segments)} segment{'' if len(segments) == 1 else 's'}, the " \
               f"first of {begin}:00 UTC." + (
-                  " The stated time lies before it: those records are not here any more."
+                  " The stated time lies before it: no record of then is here any more."
                   if stated and moment(max(stated))[:13] < begin else "")
         kept = shown.retention
         yield "Retention removes what was allowed after " \
@@ -203,6 +208,7 @@ def as_json(shown: Shown) -> str:
         "rules": RULES,
         "searched": [str(each) for each in shown.found.queries],
         "unsearched": shown.found.unsearched,
+        "unmatched": list(shown.found.unmatched),
         "elsewhere": [each / 1e6 for each in shown.found.elsewhere],
         "filed": shown.filed,
     }, ensure_ascii=False)

@@ -28,6 +28,7 @@ MAX_COMPARED = 100
 _HEADER = re.compile(
     rb"(?i)(?:from|to|subject|date|received|return-path|mime-version|message-id|content-type|"
     rb"delivered-to|x-[\w-]{1,40}|dkim-signature|reply-to|cc|user-agent):[ \t]")
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\x1b")
 _MAGIC = {b"PK\x03\x04": "a ZIP archive", b"\x1f\x8b": "gzip", b"BZh": "bzip2",
           b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "a 7z archive",
           b"Rar!": "a RAR archive", b"%PDF": "a PDF", b"\x89PNG": "a picture",
@@ -60,8 +61,8 @@ def decoded(octets: bytes) -> str:
 
 
 def _text(octets: bytes, clock: Clock, ours: frozenset[str]) -> Complaint:
-    if octets.count(b"\0") > len(octets) // 50 and not octets.startswith((b"\xff\xfe",
-                                                                        b"\xfe\xff")):
+    odd = len(octets) - len(octets.translate(None, _CONTROLS))
+    if odd > len(octets) // 50 and not octets.startswith((b"\xff\xfe", b"\xfe\xff")):
         return unread("", "", "this is not text; give the complaint's text, mail or JSON")
     return parse_text(decoded(octets), clock, ours)
 

@@ -69,7 +69,8 @@ def _entries(document: Any) -> Iterator[dict[str, Any]]:
 
 def parse_entry(entry: dict[str, Any], clock: Clock, source: str) -> Complaint:
     """One object of named fields."""
-    found = sighting_of(flattened(entry), clock, source, text=json.dumps(entry)[:200])
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    found = sighting_of(flattened(entry), clock, source, text=text[:200])
     return Complaint("JSON log", found.sightings, found.unread)
 
 

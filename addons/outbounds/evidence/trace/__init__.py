@@ -27,12 +27,14 @@ HALF_A_DAY = 14 * 3600 * 1_000_000  # the farthest that a zone is from UTC
 @dataclass(frozen=True, slots=True)
 class Traced:
     """`candidates` in order; `queries` what was searched for; `unsearched` how many sightings were
-    not, since there were too many; `elsewhere` the µs by which a connection with the very address
+    not, since there were too many; `unmatched` the numbers of those that no event fits;
+    `elsewhere` the µs by which a connection with the very address
     and port was found away from the stated time, where none was found at it."""
 
     candidates: list[Candidate]
     queries: list[Query]
     unsearched: int = 0
+    unmatched: tuple[int, ...] = ()
     elsewhere: tuple[int, ...] = ()
 
 
@@ -64,7 +66,8 @@ def trace(sightings: Sequence[Sighting], search: Search, *, tolerance: int) -> T
                                 tolerance))
     candidates = ranking.candidates()
     elsewhere = () if candidates else _elsewhere(sightings, timed, search, queries)
-    return Traced(candidates, queries, unsearched, elsewhere)
+    unmatched = tuple(number for number in timed if number not in matched)
+    return Traced(candidates, queries, unsearched, unmatched, elsewhere)
 
 
 def _elsewhere(sightings: Sequence[Sighting], timed: Sequence[int], search: Search,
@@ -87,6 +90,5 @@ def _elsewhere(sightings: Sequence[Sighting], timed: Sequence[int], search: Sear
                 continue
             for moment in said.moments:
                 end = facts.begin if facts.end is None else facts.end
-                found.add(facts.begin - moment.latest if facts.begin > moment.latest
-                          else end - moment.earliest)
+                found.add((facts.begin if facts.begin > moment.latest else end) - moment.earliest)
     return tuple(sorted(found, key=abs))[:5]

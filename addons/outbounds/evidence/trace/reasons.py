@@ -19,7 +19,8 @@ def length(microseconds: int) -> str:
         if seconds >= size:
             whole, rest = divmod(round(seconds), size)
             rest //= {"h": 3600, "min": 60, "s": 1}[below]
-            return f"{whole} {unit}" + (f" {rest} {below}" if rest else "")
+            several = "s" if unit == "day" and whole > 1 else ""
+            return f"{whole} {unit}{several}" + (f" {rest} {below}" if rest else "")
     return f"{seconds:.3g} s"
 
 
@@ -117,7 +118,7 @@ def doubts(candidate: Candidate, tolerance: int) -> Iterator[str]:
     if facts.error is None:
         yield "how exact our own clock was is not recorded"
     else:
-        yield f"our own clock was exact to {length(facts.error)}"
+        yield f"our own clock was wrong by {length(facts.error)} at most"
     if levels["egress"] in ("translated", "behind"):
         yield "NAT or another proxy is in front: ask whoever runs it which of our addresses and " \
               f"ports {endpoint(said.address, said.port)} was"
