@@ -471,6 +471,8 @@ def test_what_is_done_is_in_the_log_first(place: Office, good: Path) -> None:
 @pytest.mark.parametrize(("held", "said"), [
     (Held(reason="r"), "say what is held"),
     (Held(reason="r", all_items=True, since=1), "a time belongs to the hold of an account"),
+    (Held(reason="r", events=("e",), until=1), "a time belongs to the hold of an account"),
+    (Held(reason="r", account="a", since=2, until=1), "would end before it begins"),
 ])
 def test_a_hold_that_keeps_nothing_is_refused(place: Office, held: Held, said: str) -> None:
     case = place.desk.open_case("x")

@@ -96,8 +96,10 @@ class Desk:
         """The number of the hold. Raises NotDone where it would keep nothing."""
         if not (held.account or held.events or held.all_items):
             raise NotDone("say what is held: an account, record ids, or all items")
-        if held.all_items and (held.since is not None or held.until is not None):
+        if not held.account and (held.since is not None or held.until is not None):
             raise NotDone("a time belongs to the hold of an account")
+        if held.since is not None and held.until is not None and held.since > held.until:
+            raise NotDone("the hold would end before it begins")
         with self.cases.change(id) as change:
             number = change.number
             with self.act(change, held, _kept(held)):
