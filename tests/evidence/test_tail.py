@@ -7,7 +7,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from logs import lines as recorded
+from logs import write
 
+from outbounds.evidence.archive.layout import all_segments
+from outbounds.evidence.keeper.sealing import seal_all
+from outbounds.evidence.ledger import slip
+from outbounds.evidence.line import flat
+from outbounds.evidence.log import EvidenceLog
 from outbounds.evidence.tail import follow
 
 
@@ -57,3 +64,38 @@ def test_following_across_a_rotation(directory: Path) -> None:
     writer.start()
     assert ids(itertools.islice(records, 3)) == [3, 4, 5]
     writer.join()
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 16, 17, 4200, 4223, 4224, 5000])
+def test_hot_and_sealed_alike(directory: Path, count: int) -> None:
+    """The newest record may be in any: right after a rollover most are sealed."""
+    written = write(directory, 2100, 5)
+    seal_all(directory, lambda _: None, {})
+    log = EvidenceLog(directory)
+    for batch in (recorded(3), recorded(4)):
+        log.append([(slip(line), line) for line in batch])
+        log.roll()
+        written += batch
+    log.close()
+    assert [each.sealed for each in all_segments(directory)] == [True, True, False, False, False]
+    expected = [flat(line) for line in written]
+    assert list(follow(directory, count)) == expected[max(0, len(expected) - count):
+                                                      len(expected) if count else 0]
+
+
+def test_following_across_sealing(directory: Path) -> None:
+    """What is sealed while it is followed is shown to its end, and what was sealed before it was
+    come to is shown as a whole."""
+    written = write(directory, 2)
+    records = follow(directory, 1, True, poll=0.01)
+    assert next(records) == flat(written[-1])
+    for _ in range(2):
+        log = EvidenceLog(directory)
+        more = []
+        for batch in (recorded(1), recorded(2)):
+            log.append([(slip(line), line) for line in batch])
+            log.roll()
+            more += batch
+        log.close()
+        seal_all(directory, lambda _: None, {})
+        assert list(itertools.islice(records, len(more))) == [flat(line) for line in more]
