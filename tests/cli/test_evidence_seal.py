@@ -36,6 +36,14 @@ def settled(proxy: Proxy, requests: int) -> bool:
         start["event.action"] == "request" for start, _ in pairs) == requests
 
 
+def copy(proxy: Proxy, config: Path) -> Path:
+    """The proxy's log as that of another configuration, as it is between two passes."""
+    log = config / "var" / "evidence"
+    with kept_alone(proxy.data / "evidence", 30):
+        shutil.copytree(proxy.data / "evidence", log, ignore=shutil.ignore_patterns(".*", "lock"))
+    return log
+
+
 def get(proxy: Proxy, url: str) -> requests.Response:
     return requests.get(url, proxies={"http": proxy.url_for("bob", "")}, timeout=10,
                         headers={"Connection": "close"})
@@ -84,20 +92,15 @@ def test_status_says_what_there_is(proxy: Proxy) -> None:
 def test_without_a_proxy(proxy: Proxy, tmp_path: Path) -> None:
     """The command starts a collector for as long as it takes."""
     config = make_config(tmp_path / "config", [])
-    data = config / "var"
-    data.mkdir(exist_ok=True)
-    shutil.copytree(proxy.data / "evidence", data / "evidence",
-                    ignore=shutil.ignore_patterns("*.sock", "lock"))
+    copy(proxy, config)
     result = evidence(config, "seal")
     assert result.exit_code == 0, result.output
-    assert all(each.sealed for each in all_segments(data / "evidence")[:-1])
+    assert all(each.sealed for each in all_segments(config / "var" / "evidence")[:-1])
 
 
 def test_a_fault_of_the_keeper_is_said(proxy: Proxy, tmp_path: Path) -> None:
     config = make_config(tmp_path / "config", [])
-    data = config / "var" / "evidence"
-    shutil.copytree(proxy.data / "evidence", data, ignore=shutil.ignore_patterns("*.sock", "lock"))
-    seal = all_segments(data)[0].seal
+    seal = all_segments(copy(proxy, config))[0].seal
     seal.write_bytes(seal.read_bytes()[:-30])
     result = evidence(config, "seal", "--no-roll")
     assert result.exit_code == 1 and f"{seal}: " in result.output
@@ -123,6 +126,6 @@ def test_a_broken_configuration_is_said(tmp_path: Path, command: str) -> None:
 def test_a_pass_under_way_is_waited_for(
         proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outbounds.cli.evidence_seal.WAIT", 0.1)
-    with kept_alone(proxy.data / "evidence"):
+    with kept_alone(proxy.data / "evidence", 30):
         result = evidence(proxy.config, "seal")
     assert result.exit_code == 1 and "is at work on the sealed segments" in result.output

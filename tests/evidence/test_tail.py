@@ -77,7 +77,7 @@ def test_hot_and_sealed_alike(directory: Path, count: int) -> None:
         log.roll()
         written += batch
     log.close()
-    assert [each.sealed for each in all_segments(directory)] == [True, True, False, False, False]
+    assert [each.sealed for each in all_segments(directory)] == [True, True, *[False] * 4]
     expected = [flat(line) for line in written]
     assert list(follow(directory, count)) == expected[max(0, len(expected) - count):
                                                       len(expected) if count else 0]
