@@ -26,6 +26,7 @@ SECRET = "c2VjcmV0LXNlY3JldA"
     f"/?q={SECRET}", f"/?{SECRET}", f"/?{SECRET}==", f"/?a=1&{SECRET}==&b", f"/?{SECRET * 5}=x",
     f"/?q==={SECRET}", f"/?a;b={SECRET}", f"/a?b?c={SECRET}", f"/#access_token={SECRET}",
     f"/?a=b#{SECRET}", f"/x//user:{SECRET}@host/y", f"/http://{SECRET}@host/", f"//{SECRET}@h",
+    f"/u/a:{SECRET}@host/x",
     f"http://user:{SECRET}@host/?x={SECRET}", f"user:{SECRET}@host:443",
     "/?" + "&".join(f"k{i}={SECRET}" for i in range(300)), f"/?q=\ud800{SECRET}",
     f"/?q=%22\r\n{SECRET}",
@@ -48,7 +49,9 @@ def test_no_secret_of_a_reason_is_written(reason: str) -> None:
     assert SECRET.encode() not in ENCODER.encode(record)
 
 
-@pytest.mark.parametrize("agent", [f"Bearer {SECRET}", f"x/1 token={SECRET}"])
+@pytest.mark.parametrize("agent", [
+    f"Bearer {SECRET}", f"x/1 token={SECRET}", f"x (+http://u:{SECRET}@h/)",
+    f"x (+https://h/about?k={SECRET})", f"x (+https://{SECRET}@h)"])
 def test_no_secret_of_a_user_agent_is_written(agent: str) -> None:
     record = opening(id=new_id(1), at=1, action="request")
     record.user_agent = agent
@@ -99,7 +102,7 @@ def test_what_looks_like_a_token_in_a_path_is_hashed(token: str, place: str) -> 
     "/wiki/%E3%83%A1%E3%82%A4%E3%83%B3%E3%83%9A%E3%83%BC%E3%82%B8",
     "/orders/20261121/0001234567/lines/17", "/watch/dQw4w9WgXcQ", "/IMG_20261121_120307.jpg",
     "/v1.2.3/api/v2/users/me/sessions", "/~alice/papers/2026-11-21-on-evidence.pdf",
-    "/-/-/-/", "/" + "a" * 64, "/" + "-" * 64,
+    "/-/-/-/", "/@alice/1234", "/users/alice@example.net", "/time/12:03:07", "/" + "a" * 64, "/" + "-" * 64,
 ])
 def test_names_in_a_path_are_kept(path: str) -> None:
     record = opening(id=new_id(1), at=1, action="request")

@@ -95,7 +95,8 @@ def test_any_text_in_any_field_is_one_line_that_decodes(field: str, text: str) -
 
 # set by the encoder alone, or made smaller by it
 GIVEN = [name for name in TEXTS if name not in (
-    "session", "url_path", "url_query", "url_fragment", "salt", "detail", "cut")]
+    "session", "url_path", "url_query", "url_fragment", "salt", "detail", "cut",
+    "http_request_method")]
 
 
 @pytest.mark.parametrize("name", GIVEN)
@@ -114,6 +115,14 @@ def test_text_is_kept_up_to_its_bound_and_cut_beyond_it(name: str) -> None:
 def test_text_that_json_or_a_terminal_would_change(name: str, text: str, written: str) -> None:
     line = ENCODER.encode(bare(**{name: text}))
     assert flat(line)[FIELDS[name][0]] == written and line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(("method", "written"), [
+    ("GET", "GET"), ("get", "get"), ("PROPFIND", "PROPFIND"), ("PURGE", "PURGE"), ("", None),
+    ("HUSH", "h:"), ("GETX", "h:"), ("x" * 1000, "h:"), ("G\u00c9T", "h:"), ("gEt", "h:")])
+def test_a_method_that_is_none_is_hashed(method: str, written: str | None) -> None:
+    found = flat(ENCODER.encode(bare(http_request_method=method))).get("http.request.method")
+    assert found == written or (written == "h:" and re.fullmatch("h:[0-9a-f]{16}", str(found)))
 
 
 @given(st.dictionaries(st.sampled_from(GIVEN), st.text(max_size=60), max_size=6))

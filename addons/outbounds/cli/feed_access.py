@@ -21,13 +21,13 @@ from ..core.rules import Policy
 from ..evidence.client import EvidenceClient, EvidenceUnavailable
 from ..evidence.privacy import load_key
 from ..evidence.record import Encoder
+from ..fetching import Pair
 from ..lists.feeds import Fetcher
 from ..proxy.dial import DialRefused, Permission, vet
 from ..proxy.metrics import Metrics
 from ..proxy.own_addresses import own_addresses
 from ..proxy.own_fetches import OwnFetches
 from ..proxy.recorder import Recorder
-from ..proxy.upstream import Pair
 from ..resolver import Resolver
 from ..settings import Settings
 

@@ -17,7 +17,7 @@ from .closed_targets import Closed
 from .destination import Address, Host
 from .hit import Hit, Hits, denials
 from .questions import AddressesOf, NoSuchHost, Question, WhoIs
-from .request import Name
+from .request import METHODS, Name
 from .rules import NEVER_LIFTED, Policy
 from .verdict import Kind, Verdict, refuse
 
@@ -55,7 +55,8 @@ def protocol(case: Case) -> Asking:
     request, rules = case.request, case.policy.protocol
     tunnel = request.way.opens_tunnel
     if not tunnel and request.method not in rules.methods and not case.lift("method"):
-        return refuse("protocol", Kind.PROTOCOL, f"The method {request.method} is not offered.",
+        named = request.method if request.method in METHODS else "of this request"
+        return refuse("protocol", Kind.PROTOCOL, f"The method {named} is not offered.",
                       rule="method", clause=rules.method_clause)
     ports = rules.tunnel_ports if tunnel else rules.ports
     if request.port not in ports and not case.lift("port") \

@@ -7,6 +7,7 @@ credentials leak. So:
   the same value can be recognised, and without the key nobody can try values against it.
 - A part of the query without `=` may be a bare token, so it counts as a value. So does a long key
   with an empty value: `?c2VjcmV0IHRva2Vu==` is base64 with its padding, not a parameter.
+- A method that nobody has registered may be anything: hashed.
 - A fragment never belongs in a request (RFC 9110 section 4.2.5), but browsers' OAuth tokens live
   there and broken clients send them: hashed whole. So is userinfo in a URL inside a path.
 - Reasons may quote what a client sent (parsers do). Quoted bytes, URLs and anything that looks
@@ -36,7 +37,7 @@ MAX_KEY = 64          # characters of a query key; more is not a name
 MAX_EMPTY_KEY = 16    # a longer key with nothing after "=" is taken for a bare token
 MAX_QUERY = 2048      # characters of the written shape
 
-_USERINFO = re.compile(r"(?:(?<=//)|^)[^/]*@")
+_USERINFO = re.compile(r"(?:(?<=//)|^)[^/]*@|(?<=/)[^/:]*:[^/]*@")
 
 _MAY_BE_TOKEN = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*)+|[\w~+%-]{20,}=*", re.ASCII)
 _UUID = re.compile(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -50,6 +51,7 @@ _SECRET = re.compile(
     | \b[\w-]{0,32}(?:passw(?:or)?d|secret|token|api[_-]?key|session)[\w-]{0,32}\s*[:=]\s*\S+
     """
 )
+_URL_SECRET = re.compile(r"(?<=://)[^\s/@]{1,256}@|\?[^\s)]+")
 _QUOTED = re.compile(
     r"""(?isx)
       \bb['"].*                     # bytes that a parser quotes, and all that follows
@@ -122,8 +124,9 @@ def scrubbed_reason(reason: str) -> str:
 
 @lru_cache(maxsize=2048)
 def scrubbed_agent(agent: str) -> str:
-    """A User-Agent without credentials. It may name URLs: crawlers say there who they are."""
-    return _SECRET.sub("…", agent)
+    """A User-Agent, or what else a program says of itself, without credentials. It may name URLs:
+    crawlers say there who they are. What such a URL has for userinfo or a query goes."""
+    return _SECRET.sub("…", _URL_SECRET.sub("…", agent))
 
 
 def looks_like_token(run: str) -> bool:

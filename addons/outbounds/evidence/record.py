@@ -26,6 +26,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec.structs import astuple
 
+from ..core.request import METHODS
 from .fields import DETAIL, FIELDS
 from .identifier import is_session, salt, timestamp
 from .privacy import Hasher, printable, scrubbed_agent, scrubbed_reason
@@ -136,6 +137,9 @@ class Detail(
     parent_id: str = ""
 
 
+# any other, in any case of letters, may be what was never meant to be one: it is hashed
+_METHODS = frozenset({"", *METHODS, *(each.lower() for each in METHODS),
+                      *(each.capitalize() for each in METHODS)})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -192,6 +196,12 @@ class Encoder:
             record.reason = scrubbed_reason(record.reason)
         if record.observed:
             record.observed = scrubbed_reason(record.observed)
+        if record.http_request_method not in _METHODS:
+            record.http_request_method = self._hash(record.http_request_method)
+        if record.robots_tag:
+            record.robots_tag = scrubbed_agent(record.robots_tag[:1024])
+        if record.robots_content_usage:
+            record.robots_content_usage = scrubbed_agent(record.robots_content_usage[:1024])
         if record.user_agent:
             record.user_agent = scrubbed_agent(record.user_agent[:1024])
         if record.robots_agent:

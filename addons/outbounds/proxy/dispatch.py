@@ -18,6 +18,8 @@ from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
 
+from .told_faults import told
+
 logger = logging.getLogger(__name__)
 
 
@@ -65,7 +67,7 @@ class DispatchTable(addonmanager.AddonManager):
             except exceptions.OptionsError:
                 raise
             except Exception as fault:
-                logger.error("Addon error: %s", fault, exc_info=fault)
+                logger.error("Addon error: %s", told(fault))
 
 
 def leave_out_idle_updates(manager: addonmanager.AddonManager) -> None:

@@ -42,6 +42,7 @@ from .http1_guard import MalformedRequest
 from .service import Service, StartError
 from .sever import release
 from .socks_guard import SocksConnect
+from .told_faults import told
 from .tunnel_watch import TunnelSeen
 
 logger = logging.getLogger("outbounds")
@@ -98,8 +99,8 @@ class Outbounds:
         if self._service is not None and self._service.runtime is not None:
             self._service.runtime.fault(place, fault)
         else:
-            logger.error("Fault in %s before the start was complete; refused.", place,
-                         exc_info=fault)
+            logger.error("Fault in %s before the start was complete; refused.\n%s", place,
+                         told(fault))
 
     def unjudged(self, flow: http.HTTPFlow) -> http.Response:
         return self.running_service().unjudged(flow)

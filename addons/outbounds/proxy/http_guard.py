@@ -36,7 +36,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpConnectErrorHook
 
-from . import held_reading
+from . import held_reading, told_faults
 from .http1_guard import LINGER, MOST_FORGOTTEN
 from .http2_guard import GuardedHttp2Server
 from .metering import Meter
@@ -162,7 +162,7 @@ class GuardedHttpStream(http_layer.HttpStream):
         try:
             return self.unjudged(self.flow)
         except Exception as fault:
-            logger.error("No reply could be made; answered with a bare 503.", exc_info=fault)
+            logger.error("No reply could be made; a bare 503.\n%s", told_faults.told(fault))
             return http.Response.make(503, b"", {"Retry-After": "1"})
 
     def handle_connect_finish(self) -> layer.CommandGenerator[None]:

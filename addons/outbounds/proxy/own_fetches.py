@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..evidence.record import Record
+from ..fetching import Pair
 from .recorder import Recorder
-from .upstream import Pair
 
 
 class _Fetch:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.account import Account, Standing
 from ..core.site_claims import Proof, SiteClaim
+from ..fetching import Pair
 from ..resolver import look_up_texts
 from ..robotstxt import Egress
 from ..robotstxt.ownership import NotFound, ProofFile
@@ -17,7 +18,6 @@ from .own_fetches import OwnFetches
 from .recorder import EvidenceUnavailable
 from .robots_access import RobotsAccess, user_agent
 from .runtime import Runtime
-from .upstream import Pair
 
 ACTION = "ownership-check"
 

@@ -18,6 +18,7 @@ from .. import __version__
 from ..core.account import Account
 from ..core.destination import parse_host
 from ..core.questions import NoSuchHost
+from ..fetching import Pair
 from ..resolver import Resolver
 from ..robotstxt import Egress, Fetcher, RobotsCache, Snapshots, Unreachable, Visit
 from ..robotstxt.parsing import Parsing
@@ -27,7 +28,6 @@ from .gate import Gate
 from .own_fetches import OwnFetches
 from .recorder import Recorder
 from .robots_visit import admit
-from .upstream import Pair
 
 OPERATOR = "operator:"
 """Begins what stands for an account where an operator has a file fetched; their name follows. Such

@@ -16,6 +16,7 @@ from .metrics import Metrics
 from .recorder import Recorder
 from .replies import Replies
 from .route_fields import RouteFields
+from .told_faults import told
 
 logger = logging.getLogger("outbounds")
 
@@ -49,7 +50,7 @@ class Runtime:
         """Count and log an exception of our own code. The request it hit was refused."""
         self.metrics.faults.labels(place).inc()
         if self._may_say(f"fault {place} {type(fault).__name__}"):
-            logger.error("Fault in %s; the request was refused.", place, exc_info=fault)
+            logger.error("Fault in %s; the request was refused.\n%s", place, told(fault))
 
     def evidence_trouble(self, error: Exception) -> None:
         if self._may_say("evidence"):

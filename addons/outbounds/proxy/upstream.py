@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from mitmproxy import connection, http
 
+from ..fetching import Pair
 from .clients import ClientConnection, Exchange
 from .recorder import Recorder
-
-Pair = tuple[str, int]
 
 
 def pair(address: tuple[str, int] | tuple[str, int, int, int] | None) -> Pair:
