@@ -183,7 +183,8 @@ def test_keys_that_do_not_follow(tmp_path: Path) -> None:
     text = (tmp_path / "keys").read_text()
     first, second = [f"outbounds log key\n{part}" for part in
                      text.split("outbounds log key\n")[1:]]
-    for wrong in (second + first, second, f"{first}{first}x", first + second[:-10] + "\n",
+    for wrong in (second + first, text + second, first + first, second, f"{first}{first}x",
+                  first + second[:-10] + "\n",
                   text.replace("from 2001", "from 2000"), text.replace("until 2001", "until 2091"),
                   f"x{text}", "", second.replace("\n— ", "\n~ ", 1)):
         if wrong == second:

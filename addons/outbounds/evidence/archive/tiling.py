@@ -31,7 +31,10 @@ class Tiled(msgspec.Struct, frozen=True):
     @property
     def hashes(self) -> list[bytes]:
         """Raises ValueError."""
-        return [bytes.fromhex(each) for each in self.edge]
+        hashes = [bytes.fromhex(each) for each in self.edge]
+        if tuple(each.hex() for each in hashes) != self.edge:
+            raise ValueError("the edge is not as hex is written here: lower case, nothing between")
+        return hashes
 
 
 _decode = msgspec.json.Decoder(Tiled).decode

@@ -81,6 +81,8 @@ def parse_keys(text: str, trusted: Sequence[Verifier] = ()) -> list[LogKey]:
         verifier = Verifier.parse(lines[2])
         if verifier.name != lines[1] or (found and found[0].verifier.name != lines[1]):
             raise BadNote("a key of another log")
+        if verifier in {each.verifier for each in found}:
+            raise BadNote(f"the key {verifier.id.hex()} is named twice")
         before = [found[-1].verifier] if found else []
         open_note(note, [verifier])
         if before:
