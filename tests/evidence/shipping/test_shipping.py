@@ -15,7 +15,7 @@ from bucket import DAY, Bucket, Pass, index
 
 from outbounds.evidence.archive.layout import Segment, all_segments
 from outbounds.evidence.archive.reading import Damaged, fetch, read_all
-from outbounds.evidence.archive.seal import load_seal, save_seal
+from outbounds.evidence.archive.seal import Part, load_seal, save_seal
 from outbounds.evidence.keeper.task import KeeperFault
 from outbounds.evidence.shipping import ship, store
 from outbounds.evidence.shipping.manifest import Item
@@ -172,6 +172,16 @@ def test_of_a_large_object_the_parts_are_put_together(
     assert bucket.header("proxy1/large", MODE) == "COMPLIANCE"  # set afterwards, if need be
 
 
+def test_of_nothing_there_is_a_copy_too(bucket: Bucket) -> None:
+    """No record of a segment need have a detail."""
+    there = Store(bucket.settings())
+    item = Item("empty", Part("empty", ()), b"")
+    assert send(there, item) == 0 and bucket.names() == ["proxy1/empty"]
+    bucket.client.put_object(bucket.name, "proxy1/empty", io.BytesIO(b"x"), 1)
+    send(there, item)
+    assert bucket.content("proxy1/empty") == b""
+
+
 # --- killed anywhere
 
 
@@ -180,6 +190,7 @@ def _killed_at(log: Path, bucket: Bucket, method: str, number: int, after: bool)
     came to that."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(60)  # should it hang, which is another signal
         count = 0
         real = getattr(Store, method)
 
@@ -199,12 +210,12 @@ def _killed_at(log: Path, bucket: Bucket, method: str, number: int, after: bool)
             Pass(log, bucket.settings())
         finally:
             os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("method", "numbers", "after"), [
-    ("put", range(1, 22, 4), False), ("put", range(2, 22, 4), True),
-    ("read", range(3, 22, 6), False)])
+    ("put", range(1, 22, 7), False), ("put", range(4, 22, 7), True),
+    ("read", range(3, 22, 9), False)])
 def test_a_pass_that_is_killed_is_gone_on_with(
         log: Path, endpoint: str, tmp_path: Path, puts: Puts, method: str, numbers: range,
         after: bool) -> None:

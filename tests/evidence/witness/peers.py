@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -26,7 +27,7 @@ type Answering = Callable[[str, bytes], Answer]
 
 
 @contextlib.contextmanager
-def serving(answer: Answering) -> Iterator[str]:
+def serving(answer: Answering, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The URL of a server that answers each POST (path, body) so."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,10 +45,13 @@ def serving(answer: Answering) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if tls else "http"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{scheme}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -242,6 +243,22 @@ def test_an_answer_that_never_ends_does_not_hold_up_the_keeper(
     monkeypatch.setattr(asking, "PATIENCE", 0.2)
     with speaking(None) as url:
         assert fault(log, at_url(url, witness)) == "witness neighbour: no answer within 0.2 s"
+
+
+def test_tls_is_verified(log: Written, witness: WitnessServer, tmp_path: Path,
+                         monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key",
+                    "-out", "certificate", "-subj", "/CN=w", "-days", "2", "-addext",
+                    "subjectAltName=IP:127.0.0.1"], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    with serving(witness.answer, context) as url:
+        assert "certificate verify failed" in fault(log, at_url(url, witness))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+        ask(log, at_url(url, witness))
+        other = at_url(url.replace("127.0.0.1", "localhost"), witness, "other")
+        assert "Hostname mismatch" in fault(log, other)
+    assert [each.name for each in stamps(log.directory)] == ["neighbour"]
 
 
 def test_nobody_listens(log: Written, witness: WitnessServer) -> None:

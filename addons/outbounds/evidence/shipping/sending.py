@@ -73,6 +73,8 @@ def _there(store: Store, item: Item, held: Held | None) -> None:
 def _lock(store: Store, item: Item) -> None:
     """Whatever was locked too briefly (or by a store that takes no lock with what is sent) is
     locked now. A day's difference is none: the moment is counted from each pass."""
+    if not item.lock:
+        return
     for last in (False, True):
         held = store.head(item.name)
         if held is not None and held.locked >= item.lock - _DAY:

@@ -66,6 +66,9 @@ class _Pass:
         self._directory = keeping.directory
         self._shipped = load_shipped(keeping.directory)
         self._sealed = [each for each in all_segments(keeping.directory) if each.sealed]
+        # those of which records or details are here
+        self._here = {path.name.partition(".")[0]
+                      for path in (keeping.directory / "segments").glob("*.zst")}
         self._octets = self._removed = 0
 
     def run(self, store: Store, step: Step) -> None:
@@ -105,12 +108,9 @@ class _Pass:
     def _may_leave(self, segment: Segment) -> bool:
         assert self._settings.store is not None
         keep = self._settings.store.keep_local
-        if keep is None or not self._shipped.current(segment):
+        if keep is None or segment.stem not in self._here or not self._shipped.current(segment):
             return False
-        seal = load_seal(segment.seal)
-        return (self._keeping.now - seal.end / 1e6 > keep
-                and any((segment.folder / each.name).exists()
-                        for each in (seal.records, seal.details)))
+        return self._keeping.now - load_seal(segment.seal).end / 1e6 > keep
 
     def _tiles(self, store: Store, size: int) -> None:
         lock = hashes_lock(self._settings, self._keeping.now)
@@ -140,7 +140,7 @@ class _Pass:
             self._send(store, of_octets(SEGMENTS + segment.seal.name, encoded(seal)))
             save_seal(segment.seal, seal)
             self._supersede(store, segment, seal)
-        self._shipped.segments[segment.stem] = _sum(segment.seal)
+        self._shipped.sent(segment)
         save_shipped(self._directory, self._shipped)
         self._keeping.say(f"{segment.stem}: in the store")
 

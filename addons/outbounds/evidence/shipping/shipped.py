@@ -6,7 +6,6 @@ is not sent again.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -18,7 +17,7 @@ from ..directory import replace_file
 class Shipped(msgspec.Struct):
     """`store` is `Store.identity`, `tiles` the size of the tree whose full tiles are there,
     `checkpoint` when (Unix s) the newest one was sent. `segments`: of each segment, by its stem,
-    the SHA-256 of the seal that was sent; one whose seal is another now was changed since."""
+    which file its seal was when it was sent; one whose seal is another now was changed since."""
 
     store: str = ""
     tiles: int = 0
@@ -27,7 +26,18 @@ class Shipped(msgspec.Struct):
 
     def current(self, segment: Segment) -> bool:
         """Whether what the store has is what is here. Raises OSError."""
-        return self.segments.get(segment.stem) == sha256(segment.seal.read_bytes()).hexdigest()
+        return self.segments.get(segment.stem) == _mark(segment)
+
+    def sent(self, segment: Segment) -> None:
+        """Raises OSError."""
+        self.segments[segment.stem] = _mark(segment)
+
+
+def _mark(segment: Segment) -> str:
+    """A seal is never written to, only replaced; and years of them are too much to read each
+    minute."""
+    status = segment.seal.stat()
+    return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
 def load_shipped(directory: Path) -> Shipped:

@@ -31,7 +31,8 @@ _LOCKED = "x-amz-object-lock-retain-until-date"
 _VERSION = "x-amz-version-id"
 _UNVERSIONED = "null"
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject", "NotFound", "404"})
-_NO_LOCK = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration"})
+_NO_LOCK = frozenset({"ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfiguration",
+                      "NotImplemented", "MethodNotAllowed"})
 
 _MEANING: Mapping[str, str] = {
     "NoSuchBucket": "the bucket is not there; create it, with object lock if `lock` is set",
@@ -103,11 +104,9 @@ class Store:
     def check(self, lock: bool) -> None:
         """That the bucket is there, that it can lock if it must, and that it locks nothing by
         itself."""
-        with self._explained("the bucket"):
-            if not self._client.bucket_exists(self._bucket):
-                raise StoreFault(f"{self.identity}: {_MEANING['NoSuchBucket']}")
         try:
-            with self._explained("the bucket's lock configuration", _NO_LOCK):
+            # the first request of a pass, and not a HEAD: that has no body to say what is wrong
+            with self._explained("the bucket", _NO_LOCK):
                 found = self._client.get_object_lock_config(self._bucket)
         except _Absent:
             if lock:
