@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from outbounds.cli import main
 from outbounds.cli.trace import trace_command
+from outbounds.evidence.cases.store import Cases
 
 from .harness import Proxy, free_port, make_config, wait_until
 from .sockets import TcpOrigin, ask, connect, get, hello, reply, socks
@@ -176,3 +178,42 @@ def test_wrong_usage_is_said(words: list[str], said: str) -> None:
     done = CliRunner().invoke(trace_command, words)
     assert done.exit_code == 2, done.output
     assert said in " ".join(done.output.split())
+
+
+def test_a_case_takes_the_records_and_lifts_the_mask(
+        scene: tuple[Proxy, TcpOrigin, Logging]) -> None:
+    proxy, origin, server = scene
+    where = f"site.test:{origin.port}"
+    assert ask(proxy, f"http://{where}/plain", "alice").status == 200
+    assert ask(proxy, f"http://{where}/plain", "bob").status == 200
+    lines = wait_until(lambda: server.log if len(server.log) == 2 else None)
+    [alice] = {each["user.id"] for each in proxy.records()
+               if each.get("url.path") == "/plain" and "user.id" in each} - {
+        owner(proxy, traced(proxy, lines[1])["candidates"][0]["matches"][0]["id"])}
+
+    missing = run(proxy, "-", "--case", "C-none", stdin=lines[0])
+    assert missing.exit_code == 1
+    assert "there is no such case" in missing.output
+    opened = CliRunner().invoke(main, ["case", "open", "A complaint", "--id", "C-1",
+                                       "--config", str(proxy.config)])
+    assert opened.exit_code == 0, opened.output
+
+    shown = run(proxy, "-", "--case", "C-1", "--unmask", stdin=lines[0])
+    assert shown.exit_code == 0, shown.output
+    assert f"1. {alice}: certain" in shown.stdout
+    assert "Added to C-1: 1 record with what belongs to it." in shown.stdout
+    acts = [each for each in proxy.records() if each["event.action"] == "evidence.unmask"]
+    assert [each["outbounds.case"] for each in acts] == ["C-1", "C-1"]
+    assert acts[0]["outbounds.scope"].startswith("trace of 127.0.0.1 port ")
+    assert acts[1]["outbounds.count"] == 1
+    case = Cases(proxy.data / "cases").get("C-1")
+    assert {item.account for item in case.items} == {alice}, "nobody else's"
+    [(_, added)] = case.additions
+    assert added.findings[0].startswith("certain: it went out from 127.0.0.1:")
+    assert added.complaint.endswith("Z")
+
+    # nothing is added of those who are only possible
+    portless = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} 127.0.0.1"
+    vague = run(proxy, "-", "--case", "C-1", "--target", "site.test", stdin=portless)
+    assert "Nothing was added to C-1: every candidate is only possible." in vague.stdout
+    assert len(Cases(proxy.data / "cases").get("C-1").additions) == 1

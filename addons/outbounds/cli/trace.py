@@ -7,29 +7,24 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from ..evidence.archive.reading import Damaged
-from ..evidence.archive.seal import BadSeal
-from ..evidence.cases.desk import CaseDamaged, Desk, NotDone
-from ..evidence.cases.store import CaseClosed, Cases, NoSuchCase
+from ..evidence.cases.desk import Desk
 from ..evidence.complaints import FORMS, Clock, Complaint, Sighting, parse
 from ..evidence.complaints.addresses import parse_endpoint
 from ..evidence.complaints.moments import read
 from ..evidence.complaints.named_fields import host_and_port
 from ..evidence.complaints.zones import named, offsets
-from ..evidence.privacy import load_key
 from ..evidence.pseudonym import pseudonym
 from ..evidence.search import search
-from ..evidence.shipping.reach import reachable
-from ..evidence.submit import EvidenceUnavailable, recording
-from ..evidence.trace import trace
+from ..evidence.trace import Traced, trace
 from ..evidence.trace.filing import chosen, file_in
-from ..lists.rules_file import parse_rules
-from ..settings import Settings, SettingsError, load, quantity
+from ..settings import quantity
+from .case_desk import Office, office
 from .config_option import config_option
 from .trace_printing import Shown, as_json, print_traced, print_understood
 from .who_types import operator
@@ -87,49 +82,45 @@ def trace_command(what: str, at: str | None, port: int | None, target: str | Non
     now = time.time_ns() // 1000
     complaint = _complaint(what, form, Clock(now, zone))
     complaint = _completed(complaint, at, port, target, Clock(now, zone))
-    try:
-        settings = load(config_dir, parse_rules)
-        _run(settings, log_dir or settings.evidence.directory, complaint, tolerance, case_id,
-             unmask, json_out)
-    except (SettingsError, NoSuchCase, CaseClosed, CaseDamaged, EvidenceUnavailable, Damaged,
-            BadSeal, NotDone, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+    who = operator()  # before this process becomes the one that the data belong to
+    with office(config_dir) as where:
+        found = _run(where, log_dir or where.directory, complaint, tolerance, case_id, unmask, who,
+                     json_out)
+    raise click.exceptions.Exit(0 if found.candidates else 1)
 
 
-def _run(settings: Settings, directory: Path, complaint: Complaint, tolerance: int,
-         case_id: str | None, unmask: bool, json_out: bool) -> None:
-    cases = Cases(settings.service.data / "cases")
+def _run(where: Office, directory: Path, complaint: Complaint, tolerance: int,
+         case_id: str | None, unmask: bool, who: str, json_out: bool) -> Traced:
     if case_id:
-        cases.open_case(case_id)
-    key = load_key(settings.service.data)
+        where.cases.open_case(case_id)
     if not json_out:
         print_understood(complaint)
-    with _busy(), reachable(settings.evidence.store):
-        found = trace(complaint.sightings, lambda query: search(directory, query),
-                      tolerance=tolerance)
+    with _busy():
+        found = trace(
+            complaint.sightings,
+            lambda query: search(directory, query, say=lambda text: click.echo(text, err=True)),
+            tolerance=tolerance)
     filed = ""
     with ExitStack() as stack:
-        stack.enter_context(reachable(settings.evidence.store))
-        name: Callable[[str], str] = lambda account: pseudonym(key, account)  # noqa: E731
+        name: Callable[[str], str] = partial(pseudonym, where.key)
         if case_id and found.candidates:
-            recorder = stack.enter_context(recording(settings.evidence.directory,
-                                                     settings.evidence.socket, key))
+            recorder = stack.enter_context(where.recorder())
             if unmask:
                 # on disk before a name is on the screen
                 act = stack.enter_context(recorder.act(
-                    "evidence.unmask", operator=operator(), case=case_id,
+                    "evidence.unmask", operator=who, case=case_id,
                     scope=f"trace of {_scope(complaint)}"))
                 act.count = len(found.candidates)
                 name = str
-            filed = file_in(Desk(cases, recorder, operator()), case_id, directory, complaint,
+            filed = file_in(Desk(where.cases, recorder, who), case_id, directory, complaint,
                             chosen(found.candidates), tolerance)
-        shown = Shown(complaint, found, tolerance, name, directory, settings.evidence.retention,
+        shown = Shown(complaint, found, tolerance, name, directory, where.evidence.retention,
                       filed)
         if json_out:
             click.echo(as_json(shown))
         else:
             print_traced(shown)
-    raise click.exceptions.Exit(0 if found.candidates else 1)
+    return found
 
 
 def _busy() -> ExitStack:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from complaint_reading import CLOCK, NOW, when
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outbounds.evidence.complaints import Clock
@@ -192,6 +192,7 @@ WAYS = ["%Y-%m-%dT%H:%M:%S%z", "%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z
         "%d.%m.%Y %H:%M:%S %z", "%Y/%m/%d %I:%M:%S %p %z"]
 
 
+@settings(max_examples=60, deadline=None)
 @given(MOMENTS, st.integers(-12 * 4, 14 * 4), st.sampled_from(WAYS))
 def test_every_way_of_writing_a_moment_gives_that_moment(at: datetime, quarters: int,
                                                          way: str) -> None:
@@ -204,6 +205,7 @@ def test_every_way_of_writing_a_moment_gives_that_moment(at: datetime, quarters:
         (begin, begin + 999_999)], text
 
 
+@settings(max_examples=60, deadline=None)
 @given(MOMENTS, st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kathmandu",
                                  "Australia/Lord_Howe", "Pacific/Kiritimati"]))
 def test_a_reading_without_a_zone_holds_that_of_every_zone(at: datetime, zone: str) -> None:
@@ -214,6 +216,7 @@ def test_a_reading_without_a_zone_holds_that_of_every_zone(at: datetime, zone: s
     assert exact.moments[0].latest <= wide.moments[0].latest
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_breaks_it(text: str) -> None:
     for found in find(text, CLOCK, expected=True):

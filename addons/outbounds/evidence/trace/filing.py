@@ -9,6 +9,7 @@ from ..cases.desk import Desk
 from ..complaints import Complaint
 from ..search.query import moment
 from ..tlog.checkpoint import Checkpoint
+from ..tlog.note import split
 from .ranking import Candidate
 from .reasons import doubts, endpoint, reasons
 from .weights import POSSIBLE
@@ -46,6 +47,5 @@ def file_in(desk: Desk, case: str, directory: Path, complaint: Complaint,
 
 
 def _size(directory: Path) -> int:
-    """Of the log, as it was last signed. Raises OSError, BadCheckpoint."""
-    text = (directory / "log" / "checkpoint").read_text("ascii")
-    return Checkpoint.parse(text.partition("\n\n")[0] + "\n").size
+    """Of the log, as it was last signed. Raises OSError, BadNote, BadCheckpoint: ValueErrors."""
+    return Checkpoint.parse(split((directory / "log" / "checkpoint").read_text("utf-8"))[0]).size
