@@ -148,6 +148,25 @@ def test_cut_at_any_octet_of_what_was_not_signed_yet(
             all_segments(directory)[-1].checkpoint.read_bytes())
 
 
+def test_segments_that_are_in_the_object_store_only(
+        directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Without carried.json the tree goes on from the tiles."""
+    written = made(directory)
+    seal_all(directory, lambda _: None, {})
+    for segment in all_segments(directory)[:2]:
+        segment.records.unlink()
+        segment.details(0).unlink()
+    (directory / "carried.json").unlink()
+    log, errors = start(directory, capfd)
+    assert "going on after record 20, by the tiles" in errors
+    batch = lines(2)
+    log.append([(slip(line), line) for line in batch])
+    log.close()
+    keys = [each.verifier for each in read_keys(directory / "log" / "keys")]
+    signed = read_checkpoint(directory / "log" / "checkpoint", keys)
+    assert (signed.size, signed.root) == (len(written + batch), root(written + batch))
+
+
 def shorter(directory: Path) -> None:
     hot = all_segments(directory)[-1].hot
     hot.write_bytes(b"".join(hot.read_bytes().splitlines(keepends=True)[:-1]))

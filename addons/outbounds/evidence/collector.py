@@ -37,6 +37,7 @@ from .segment import DirectoryTaken, lock, segments
 from .state import Watch
 from .tlog.growth import HistoryDiffers
 from .tlog.keys import KeyUnusable
+from .tlog.tiles import BadTile
 from .turns import Collector
 
 
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         evidence = EvidenceLog(options.dir, options.segment_size, options.name,
                                options.key_valid)
         listener = listen(options.socket, open_to_others=bool(options.allow_uid))
-    except (DirectoryTaken, SocketTaken, KeyUnusable, HistoryDiffers, Damaged, BadSeal,
+    except (DirectoryTaken, SocketTaken, KeyUnusable, HistoryDiffers, Damaged, BadSeal, BadTile,
             OSError, ValueError) as error:
         say(str(error))
         sys.exit(1)

@@ -24,11 +24,14 @@ from typing import NamedTuple
 import msgspec
 
 from .archive.layout import all_segments
-from .archive.reading import read_segment
+from .archive.reading import first_position, read_segment
+from .archive.seal import load_seal
+from .archive.tiling import load_tiled
 from .directory import replace_file
 from .line import is_erased, leaf_of, split
 from .record import CONNECTION, END, START
 from .tlog.peaks import Peaks
+from .tlog.tree import edge_peaks
 
 REMEMBERED = 65_536
 
@@ -154,7 +157,7 @@ class Loaded(NamedTuple):
 def load(directory: Path, mark: int = 0) -> Loaded:
     """What the collector must know to go on. `mark`: the size at which the root is wanted.
 
-    Torn last lines must have been cut before. Raises OSError, Damaged, BadSeal.
+    Torn last lines must have been cut before. Raises OSError, Damaged, BadSeal, BadTile.
     """
     ledger, odd = Ledger(), []
     carried = _Carried(0, {}, [])
@@ -174,6 +177,12 @@ def load(directory: Path, mark: int = 0) -> Loaded:
         carried, peaks = _Carried(0, {}, []), Peaks()
     if not carried.size:
         carried.sequence = 0  # from before the log was a tree: all of it is to be hashed
+        away = _after_what_is_away(directory)
+        if away is not None:
+            carried.sequence, peaks = away
+            odd.append(f"{directory}: the copies here of segments in the object store are removed; "
+                       f"going on after record {peaks.size}, by the tiles. What was open by then "
+                       "and is not closed yet will not be closed as unknown")
     ledger.open = carried.open
     ledger._closed = OrderedDict.fromkeys(carried.closed)
     marked = peaks.root() if peaks.size == mark else None
@@ -190,3 +199,15 @@ def load(directory: Path, mark: int = 0) -> Loaded:
                 except InvalidLine as error:
                     odd.append(f"{segment}: record {stored.position}: {error}")
     return Loaded(ledger, peaks, odd, marked)
+
+
+def _after_what_is_away(directory: Path) -> tuple[int, Peaks] | None:
+    """Where segments are not here to be read: the number of the first one after the sealed ones,
+    and the tree before it, which the tiles have. Raises BadSeal, BadTile, OSError."""
+    segments = all_segments(directory)
+    sealed = [each for each in segments if each.sealed]
+    if all((each.folder / load_seal(each.seal).records.name).exists() for each in sealed):
+        return None
+    tiled = load_tiled(directory / "log")
+    after = next(each for each in segments if first_position(each) >= tiled.size)
+    return after.sequence, edge_peaks(tiled.size, tiled.hashes)

@@ -31,7 +31,7 @@ class EvidenceLog:
     a segment that has reached `max_bytes` is followed by another. `name` is for a new log
     and `valid` for new keys (`KeyRing`).
 
-    Raises OSError, KeyUnusable, HistoryDiffers, Damaged, BadSeal.
+    Raises OSError, KeyUnusable, HistoryDiffers, Damaged, BadSeal, BadTile.
     """
 
     def __init__(self, directory: Path, max_bytes: int = MAX_BYTES,
