@@ -48,7 +48,7 @@ class Recorder:
     async def aclose(self, within: float) -> None:
         """Give the last records `within` seconds, then let go of the collector."""
         await self._client.close(within)
-        self._unrecorded.close()
+        await self._unrecorded.aclose()
 
     def new_id(self) -> tuple[str, int]:
         """A fresh record id, and the Unix time in nanoseconds that it was made from."""

@@ -91,9 +91,11 @@ class Unrecorded:
         logger.warning("Evidence is recorded again. Between %s and %s, %s (record %s).",
                        timestamp(gap.begin), timestamp(gap.end), gap.told(), record)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         if self._telling is not None:
+            # awaited: a gap that was about to be put on record is open again then
             self._telling.cancel()
+            await asyncio.wait([self._telling])
         if self._marker is not None:
             self._marker.close(self._gap)
             self._marker = None
