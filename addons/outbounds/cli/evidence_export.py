@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,40 +16,21 @@ from ..evidence.pseudonym import pseudonym
 from ..evidence.search import Query, search
 from .case_desk import Office, office
 from .config_option import config_option
+from .query_options import query_options
 from .who_types import operator
-
-
-class _Moment(click.ParamType[int]):
-    """RFC 3339; Unix µs. Without a zone it is UTC."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None,
-                ctx: click.Context | None) -> int:
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no time; write 2026-11-21T12:03:07Z", param, ctx)
-        return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
 @click.command()
 @config_option
 @click.option("--ocsf", "as_ocsf", is_flag=True, required=True,
               help="As events of the Open Cybersecurity Schema Framework, 1.3.0.")
-@click.option("--account", default="", metavar="ID", help="Of this account only.")
-@click.option("--since", type=_Moment(), help="Of this time and later, such as 2026-11-21T12:00Z.")
-@click.option("--until", type=_Moment(), help="Of this time and earlier.")
-@click.option("--action", default="", help="Of this kind only: request, tunnel, …")
-@click.option("--verdict", type=click.Choice(["allow", "pace", "refuse"]),
-              help="Of this verdict only.")
+@query_options
 @click.option("--unmask", is_flag=True, help="Account ids and source addresses, not pseudonyms; "
               "needs --case, and is put on record first.")
 @click.option("--case", "case_id", metavar="ID", help="The open case that it is done for.")
 @click.option("--log", "log_dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Export from this copy of a log.")
-def export(config_dir: Path, as_ocsf: bool, account: str, since: int | None, until: int | None,
-           action: str, verdict: str | None, unmask: bool, case_id: str | None,
+def export(query: Query, config_dir: Path, as_ocsf: bool, unmask: bool, case_id: str | None,
            log_dir: Path | None) -> None:
     """Write events to standard output, one JSON object a line, in the order they began.
 
@@ -59,7 +39,6 @@ def export(config_dir: Path, as_ocsf: bool, account: str, since: int | None, unt
     """
     if unmask and not case_id:
         raise click.UsageError("--unmask needs --case: whose name is shown is on a case's record")
-    query = Query(account=account, since=since, until=until, action=action, verdict=verdict or "")
     with office(config_dir) as found, _names(found, query, case_id if unmask else None) as names:
         for event in search(log_dir or found.directory, query):
             click.echo(json.dumps(ocsf(event, __version__, names), ensure_ascii=False))
