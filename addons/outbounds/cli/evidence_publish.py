@@ -9,6 +9,7 @@ import click
 from ..evidence.archive.reading import Damaged
 from ..evidence.archive.seal import BadSeal
 from ..evidence.publish import publish
+from ..evidence.shipping.reach import reachable
 from ..evidence.tlog.checkpoint import BadCheckpoint
 from ..evidence.tlog.log_tree import Unprovable
 from ..evidence.tlog.note import BadNote
@@ -30,7 +31,8 @@ def publish_command(config_dir: Path, log_dir: Path | None, folder: Path, entrie
     """
     log = chosen_log(config_dir, log_dir)
     try:
-        done = publish(log.directory, folder, entries)
+        with reachable(log.settings.store if log.settings else None):
+            done = publish(log.directory, folder, entries)
     except (Unprovable, BadTile, BadNote, BadCheckpoint, Damaged, BadSeal) as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None

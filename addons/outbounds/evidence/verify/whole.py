@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +76,15 @@ def verify(directory: Path, trusted: Sequence[Verifier], known: Iterable[Path] =
     return report
 
 
-def _pool(processes: int) -> ProcessPoolExecutor | nullcontext[None]:
+@contextmanager
+def _pool(processes: int) -> Iterator[ProcessPoolExecutor | None]:
     if processes < 2:
-        return nullcontext()
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+        yield None
+        return
+    # an interrupt is for the process that asked: it ends what is still to be done
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"),
+                               signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
