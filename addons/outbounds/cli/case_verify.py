@@ -93,6 +93,9 @@ def _shown(found: Result) -> list[str]:
     ]
     lines += [f"    {each.query}: {each.events} events, {each.events_here} of them here, in a log "
               f"of {each.log_size} records, by {each.operator}" for each in stated.searches]
+    if stated.others:
+        lines.append(f"  the case is about {stated.others} more accounts, whose records are not "
+                     "here")
     if stated.erased_records or stated.erased_details:
         lines.append(f"  {stated.erased_records} records were removed before, and of "
                      f"{stated.erased_details} the details were erased: only their hashes are left")

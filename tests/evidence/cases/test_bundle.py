@@ -8,28 +8,44 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from bundling import EGRESS, Office, checked, files_of, of_egress, of_target, office
+from bundling import (
+    EGRESS,
+    KEY,
+    Office,
+    checked,
+    files_of,
+    of_egress,
+    of_target,
+    office,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from evidence.witness.peers import Authority
 from outbounds.evidence.cases import bundle as bundling_module
-from outbounds.evidence.cases.bundle import export, proof
+from outbounds.evidence.cases.bundle import Log, export, proof
 from outbounds.evidence.cases.check import Trust, check
 from outbounds.evidence.cases.check_records import read_proof
 from outbounds.evidence.cases.container import reading
 from outbounds.evidence.cases.custody import Held
-from outbounds.evidence.cases.desk import NotDone
+from outbounds.evidence.cases.desk import Desk, NotDone
 from outbounds.evidence.cases.material import Foreign, NothingToExport, SeveralAccounts
 from outbounds.evidence.cases.statement import Statement
 from outbounds.evidence.cases.store import CaseClosed
 from outbounds.evidence.line import placeholder
 from outbounds.evidence.search import Query, search
-from outbounds.evidence.tlog.note import Signer, Verifier
+from outbounds.evidence.submit import Recording
+from outbounds.evidence.tlog.checkpoint import Checkpoint
+from outbounds.evidence.tlog.note import Signer, Verifier, split
+from outbounds.evidence.witness.stamps import folder_of, keep
+from outbounds.evidence.witness.timestamp_token import request, token_time
+from outbounds.settings.evidence import Witness
 
 ALICE, BOB = "acct_alice", "acct_bob"
 # everything by which the other customer could be recognised
@@ -181,6 +197,7 @@ def test_it_holds_nothing_of_other_customers(place: Office, mixed_case: str,
         assert text.encode() not in octets, text
     # the search says that there was more, and not whose
     assert [(each.events, each.events_here) for each in stated.searches] == [(7, 6)]
+    assert stated.others == 1
     assert stated.left_out == 4  # both searches, the note, the hold for bob
     assert b"for alice" in octets and b"left out of this bundle" in octets
     shown, errors = paste(out)
@@ -502,6 +519,95 @@ def test_an_event_that_ended_later_is_exported_with_its_end(place: Office,
     stated = export(place.desk, case.id, place.log, tmp_path / "out")
     assert (stated.events, stated.records, stated.searches[0].records) == (1, 3, 2)
     assert checked(tmp_path / "out").findings == []
+
+
+def test_two_exports_at_once(place: Office, tmp_path: Path) -> None:
+    """Each with a connection of its own, of one case: one after the other, and both are good."""
+    case = place.desk.open_case("x")
+    place.add(case.id, of_egress(51234))
+    done: list[Statement] = []
+
+    def run(name: str) -> None:
+        recorder = Recording(place.data / "socket", KEY)
+        done.append(export(Desk(place.desk.cases, recorder, "kim"), case.id, place.log,
+                           tmp_path / name))
+        recorder.close()
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two.zip")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 2 and done[0].custody != done[1].custody
+    assert checked(tmp_path / "one").findings == checked(tmp_path / "two.zip").findings == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two.zip"]
+
+
+def test_an_export_that_fails_is_on_record_as_failed(place: Office, tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    case = place.desk.open_case("x")
+    place.add(case.id, of_egress(51234))
+
+    def full(*_: object) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(bundling_module, "proof", full)
+        export(place.desk, case.id, place.log, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    event, = (each for each in search(place.directory, Query(action="case.export"))
+              if each.first("outbounds.case") == case.id)
+    assert event.last("event.outcome") == "failure" and "No space" in event.last("event.reason")
+    assert len(place.desk.cases.get(case.id).lines) == 2
+
+
+# --- witnesses ----------------------------------------------------------------------------------
+
+def test_what_witnesses_saw_is_in_it(tmp_path: Path) -> None:
+    """A time stamp authority (openssl's) and a file: both in the bundle, checked by us, and the
+    stamp by the command in the README."""
+    authority = Authority(tmp_path)
+    with office(tmp_path) as it:
+        it.traffic.event(ALICE, "www.example.org")
+        it.covered()
+        note = (it.directory / "log/checkpoint").read_bytes()
+        seen = Checkpoint.parse(split(note.decode())[0])
+        reply = authority.answer("", request(note).as_bytes())[2]
+        folder = folder_of(it.directory)
+        keep(folder / "stamp", "timestamp", token_time(reply, note, [authority.root.read_bytes()]),
+             seen.size, (note, b"query", reply))
+        keep(folder / "disk", "file", int(seen.at or 0), seen.size, (note,))
+        case = it.desk.open_case("x")
+        it.add(case.id, of_egress(51234))
+        log = Log(it.directory, (Witness.model_construct(name="stamp", ca=authority.root, key=""),))
+        out = tmp_path / "out"
+        export(it.desk, case.id, log, out)
+    found = checked(out)
+    assert found.findings == []
+    assert [(each.name, each.kind, each.size, each.named_here) for each in found.witnessed] == [
+        ("disk", "file", seen.size, True), ("stamp", "timestamp", seen.size, True)]
+    with reading(out) as files:
+        pinned = check(files, (), Trust(roots=(authority.root.read_bytes(),)))
+        assert not pinned.witnessed[1].named_here
+        (tmp_path / "else").mkdir()
+        stranger = Authority(tmp_path / "else")
+        refused = check(files, (), Trust(roots=(stranger.root.read_bytes(),)))
+        assert "the time stamp does not hold" in refused.findings[0].problem
+    shutil.copy(authority.root, out / "ROOT.pem")
+    shown, errors = paste(out)
+    assert "Verification: OK" in shown + errors and "custody: good" in shown
+    (out / "ROOT.pem").unlink()
+    page = (out / "report.html").read_text()
+    assert "a time stamp authority (RFC 3161)" in page and "Nobody else has seen" not in page
+    for name in files_of(out / "witness"):
+        whole = (out / "witness" / name).read_bytes()
+        if whole and not name.endswith((".tsq", ".ca.pem")):  # asked with; and the bundle's word
+            flipped(out / "witness" / name)
+            (out / "SHA256SUMS").write_text(sums_of(out))
+            found = checked(out)
+            assert {each.file.partition("/")[0] for each in found.findings} \
+                == {"SHA256SUMS", "witness"}, name
+            (out / "witness" / name).write_bytes(whole)
 
 
 # --- formats ------------------------------------------------------------------------------------

@@ -94,10 +94,10 @@ def chart(events: Sequence[tuple[int, str]], complaints: Sequence[int] = ()) -> 
 
 
 def _round(count: int) -> int:
-    """The next number that an axis may end at: 1, 2, 4, 10, 20, 40, 100…"""
+    """The next number that an axis may end at: 1, 2, 4, 6, 8, 10, 20, 40…"""
     power = 1
     while True:
-        for factor in (1, 2, 4):
+        for factor in (1, 2, 4, 6, 8):
             if count <= factor * power:
                 return factor * power
         power *= 10

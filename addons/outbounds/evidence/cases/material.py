@@ -48,19 +48,19 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """`accounts` whose records these are, "" for nobody that was known. `records` in the order of
-    the log, `events` how many they tell of. `lines` is the custody log, contents that are not for
-    this bundle left out; `several` whether anything was. `acts` are the records by which the log
-    has these entries."""
+    """`accounts` whose records these are, "" for nobody that was known; the case is about `others`
+    more. `records` in the order of the log, `events` how many they tell of. `lines` is the custody
+    log, contents that are not for this bundle left out. `acts` are the records by which the log has
+    these entries."""
 
     case: Case
     accounts: tuple[str, ...]
+    others: int
     events: int
     records: list[Stored]
     additions: list[Addition]
     lines: list[Line]
     acts: list[Stored]
-    several: bool
 
 
 def gather(case: Case, account: str | None, mixed: bool, search: Search,
@@ -79,7 +79,7 @@ def gather(case: Case, account: str | None, mixed: bool, search: Search,
             f"case {case.id} is about {len(theirs)} accounts: export a bundle of each with "
             "--account, or one of all with --mixed, which shows each of them the others")
     chosen = [item for item in items if item.account in theirs]
-    whole = mixed or everybody(case) <= set(theirs)
+    others = everybody(case) - set(theirs)
     chosen = _completed(chosen, search)
     records = fetch(position for item in chosen for position in item.positions)
     _refuse_foreign(records, chosen)
@@ -87,13 +87,13 @@ def gather(case: Case, account: str | None, mixed: bool, search: Search,
     additions = [Addition(line, added, here) for line, added in case.additions
                  if (here := len(events & {item.event for item in case.added_by(line, added)}))]
     ours = {each.line.entry.number for each in additions}
-    lines = [line if whole or _is_of(line, set(theirs)) else line.without_content()
+    lines = [line if not others or _is_of(line, set(theirs)) else line.without_content()
              for line in case.lines]
     recorded = [line.entry.record for line in lines if line.content is not None
                 or line.entry.number in ours]
     acts = fetch(each.position for event in search(Query(ids=tuple(recorded)))
                  for each in event.records[:1] if each.fields.get("event.type") == "start")
-    return Material(case, tuple(theirs), len(events), records, additions, lines, acts, not whole)
+    return Material(case, tuple(theirs), len(others), len(events), records, additions, lines, acts)
 
 
 def everybody(case: Case) -> set[str]:

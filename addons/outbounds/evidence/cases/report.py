@@ -140,7 +140,7 @@ def _lasted(micros: int) -> str:
 
 def octets(count: int) -> str:
     """Grouped in threes, as people read numbers."""
-    return f"{count:,}".replace(",", " ")
+    return f"{count:,}".replace(",", "\u00a0")
 
 
 @cache

@@ -52,7 +52,8 @@ class Searched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`accounts`: "" is nobody that was known. `leaves` is the SHA-256 of leaves.txt, `custody`
     that of the last entry of custody.jsonl (without its content). `left_out`: contents of custody
-    entries that are about others."""
+    entries that are about others. `others`: how many more accounts the case is about; whoever reads
+    of one is told that there were more."""
 
     format: str
     case: str
@@ -63,6 +64,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     made_by: str
     log: str
     accounts: tuple[str, ...]
+    others: int
     searches: tuple[Searched, ...]
     events: int
     records: int
@@ -125,7 +127,8 @@ def make(material: Material, leaves: bytes, *, made: str, made_by: str, log: str
     return Statement(
         format=FORMAT, case=material.case.id, title=material.case.title,
         opened=material.case.opened, key=material.case.key, made=made, made_by=made_by, log=log,
-        accounts=material.accounts, searches=tuple(map(_searched, material.additions)),
+        accounts=material.accounts, others=material.others,
+        searches=tuple(map(_searched, material.additions)),
         events=material.events, records=len(material.records),
         erased_records=states.count("gone"), erased_details=states.count("erased"),
         leaves=sha256(leaves).hexdigest(), custody=material.lines[-1].digest,
