@@ -22,6 +22,7 @@ from ..evidence.complaints.zones import named, offsets
 from ..evidence.pseudonym import pseudonym
 from ..evidence.search import search
 from ..evidence.trace import Traced, trace
+from ..evidence.trace.facts import translated
 from ..evidence.trace.filing import chosen, file_in
 from ..settings import quantity
 from .case_desk import Office, office
@@ -99,7 +100,7 @@ def _run(where: Office, directory: Path, complaint: Complaint, tolerance: int,
         found = trace(
             complaint.sightings,
             lambda query: search(directory, query, say=lambda text: click.echo(text, err=True)),
-            tolerance=tolerance)
+            tolerance=tolerance, translated=translated(directory))
     filed = ""
     with ExitStack() as stack:
         name: Callable[[str], str] = partial(pseudonym, where.key)

@@ -38,9 +38,12 @@ class Traced:
     elsewhere: tuple[int, ...] = ()
 
 
-def trace(sightings: Sequence[Sighting], search: Search, *, tolerance: int) -> Traced:
+def trace(sightings: Sequence[Sighting], search: Search, *, tolerance: int,
+          translated: bool = True) -> Traced:
     """Who may have been seen. Sightings without a moment are left out. `tolerance` is µs: how far
-    the complainant's clock may be off. Raises what `search` raises."""
+    the complainant's clock may be off. `translated`: something in front of the proxy may have
+    changed addresses and ports, so that a port that is not in the log proves nothing, and the
+    target is searched for, too. Raises what `search` raises."""
     ranking, queries = Ranking(), list[Query]()
     timed = [number for number, each in enumerate(sightings) if each.moments]
     matched: set[int] = set()
@@ -62,8 +65,11 @@ def trace(sightings: Sequence[Sighting], search: Search, *, tolerance: int) -> T
         return left_out
 
     unsearched = run(by_port(sightings, timed, tolerance))
-    unsearched += run(by_target(sightings, [number for number in timed if number not in matched],
-                                tolerance))
+    # decided without a look at what was found: or else a wider tolerance, which finds more by
+    # the port, would hide what the target leads to
+    unsearched += run(by_target(sightings, [
+        number for number in timed if not sightings[number].port
+        or (translated and sightings[number].target)], tolerance))
     candidates = ranking.candidates()
     elsewhere = () if candidates else _elsewhere(sightings, timed, search, queries)
     unmatched = tuple(number for number in timed if number not in matched)

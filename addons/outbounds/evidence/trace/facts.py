@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 from ..search import Event
+from ..tail import follow
 
 # what no stranger sees: behind one of these stands a translator (NAT), or another proxy
 _INSIDE = tuple(ip_network(each) for each in (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8",
     "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128"))
+
+NEWEST = 1000  # records that tell whether there is a translator
 
 
 def inside(address: str) -> bool:
@@ -21,6 +25,14 @@ def inside(address: str) -> bool:
     except ValueError:
         return False
     return any(found.version == each.version and found in each for each in _INSIDE)
+
+
+def translated(directory: Path) -> bool:
+    """Whether what the proxy sends may be given another address on its way, by the newest records:
+    one of them went out from an inside address, or none says from which. Raises OSError."""
+    egress = {str(each["source.nat.ip"]) for each in follow(directory, lines=NEWEST, follow=False)
+              if "source.nat.ip" in each}
+    return not egress or any(inside(each) for each in egress)
 
 
 @dataclass(frozen=True, slots=True)

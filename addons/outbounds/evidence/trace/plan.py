@@ -51,7 +51,7 @@ def by_port(sightings: Sequence[Sighting], numbers: Sequence[int], tolerance: in
 
 def by_target(sightings: Sequence[Sighting], numbers: Sequence[int], tolerance: int
               ) -> Iterator[Step]:
-    """For those of `numbers` that a port does not lead to: by target, or else by address."""
+    """For `numbers`: by target, or else by address."""
     groups: dict[Target | Endpoint, list[int]] = {}
     for number in numbers:
         each = sightings[number]
