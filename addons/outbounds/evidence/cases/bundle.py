@@ -26,6 +26,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from ..search import Query, search
 from ..tlog.checkpoint import Checkpoint
 from ..tlog.keys import read_keys
 from ..tlog.log_tree import LogTree
+from ..tlog.merkle import inclusion_proof
 from ..tlog.note import Verifier, open_note
 from ..tlog.verified import read_checkpoint
 from ..witness.stamps import Stamp, stamps
@@ -124,6 +126,8 @@ class _Parts:
                  acts: list[Stored], tree: LogTree, log: Log) -> None:
         self._material, self._stated, self._statement = material, stated, statement
         self._leaves, self._acts, self._tree, self._log = leaves, acts, tree, log
+        # proofs of neighbours share most of their hashes, and each is some of a tile's 256
+        self._read = lru_cache(maxsize=1 << 18)(tree)
         self._folder = log.directory / "log"
 
     def files(self) -> Iterator[tuple[str, bytes]]:
@@ -153,7 +157,7 @@ class _Parts:
         for position in sorted({each.position for each in
                                 [*self._material.records, *self._acts]}):
             yield f"proofs/{number(position)}.tlog-proof", proof(
-                position, self._tree.inclusion(position), self._tree.note)
+                position, inclusion_proof(position, checkpoint.size, self._read), self._tree.note)
         trust = {each.name: each for each in self._log.witnesses}
         for stamp in kept:
             yield from self._witnessed(stamp, trust.get(stamp.name))
