@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from outbounds.evidence.archive.layout import all_segments
 from outbounds.evidence.archive.reading import read_all
+from outbounds.evidence.frame import ROLL
 from outbounds.evidence.line import fields, leaf_of
+from outbounds.evidence.privacy import load_key
+from outbounds.evidence.submit import recording
 from outbounds.evidence.supervisor import command
 from outbounds.evidence.tlog.log_tree import LogTree
 from outbounds.evidence.tlog.peaks import Peaks
@@ -24,6 +28,10 @@ from .sockets import ask, connect
 
 MIB = 1024 * 1024
 NAMES = {name: ["127.0.0.1"] for name in ("site.test", "denied.test")}
+
+
+def wait(condition: Callable[[], Any]) -> Any:
+    return wait_until(condition, 20.0)
 
 
 @pytest.fixture
@@ -71,7 +79,7 @@ class Ballast:
 
 
 def wait_full(proxy: Proxy, full: bool) -> None:
-    wait_until(lambda: proxy.metrics()["outbounds_evidence_full"] == full)
+    wait(lambda: proxy.metrics()["outbounds_evidence_full"] == full)
 
 
 def records(disk: Path) -> list[dict[str, Any]]:
@@ -104,7 +112,7 @@ def test_below_the_reserve_nothing_begins_and_what_is_open_is_recorded(
         assert proxy.metrics()["outbounds_evidence_reserve_bytes"] == 8 * MIB
 
         ballast.leave(12 * MIB)
-        wait_until(lambda: "free on the disk of the evidence log, below 16777216" in proxy.log)
+        wait(lambda: "free on the disk of the evidence log, below 16777216" in proxy.log)
         assert ask(proxy, f"{url}/warned").status == 200
 
         ballast.leave(6 * MIB)
@@ -116,21 +124,30 @@ def test_below_the_reserve_nothing_begins_and_what_is_open_is_recorded(
             assert answer.status == 503 and int(answer.headers["Retry-After"]) >= 1
             assert answer.problem["type"] == "urn:outbounds:problem:evidence-unavailable"
         one.close()
-        wait_until(lambda: len(records(disk)) > before)
+        wait(lambda: len(records(disk)) > before)
         ends = records(disk)[before:]
         assert {each["event.type"] for each in ends} == {"end"}, "refusals must not eat the reserve"
         assert of_type(disk, "start", event_id=ends[-1]["event.id"], event_action="tunnel")
 
+        # a command that is about to make room is recorded, in a segment that begins now
+        with recording(disk / "log", small / "var" / "collector.sock",
+                       load_key(small / "var")) as recorder:
+            recorder.send(ROLL)
+            with recorder.act("retention"):
+                pass
+        assert len(of_type(disk, "end", event_action="retention")) == 1
+        assert len(all_segments(disk / "log")) >= 2
+
         ballast.leave(0)  # the reserve, too: nothing at all can be written
         other.close()
-        wait_until(lambda: "cannot write" in proxy.log)
+        wait(lambda: "cannot write" in proxy.log)
         assert ask(proxy, f"{url}/full").status == 503
 
         ballast.remove()
-        wait_until(lambda: ask(proxy, f"{url}/after").status == 200)
+        wait(lambda: ask(proxy, f"{url}/after").status == 200)
         wait_full(proxy, False)
-        wait_until(lambda: all(end for _, end in pairs(disk)))
-        [gap] = wait_until(lambda: of_type(disk, "start", event_action="gap"))
+        wait(lambda: all(end for _, end in pairs(disk)))
+        [gap] = wait(lambda: of_type(disk, "start", event_action="gap"))
         assert gap["outbounds.count"] >= 11
         assert gap["event.start"] < gap["@timestamp"]
         assert gap["event.reason"].startswith(f"{gap['outbounds.count']} were refused unrecorded")
@@ -139,7 +156,7 @@ def test_below_the_reserve_nothing_begins_and_what_is_open_is_recorded(
             gap["outbounds.count"])
         assert metrics['outbounds_evidence_unrecorded_total{fate="out"}'] == 0
         assert metrics["outbounds_evidence_up"] == 1
-        wait_until(lambda: "enough again" in proxy.log)
+        wait(lambda: "enough again" in proxy.log)
         assert {"/before", "/warned", "/after"} <= set(origin.paths())
         assert "/full" not in origin.paths()
         kept = {each.get("url.path") for each in of_type(disk, "start")}
@@ -167,11 +184,11 @@ def test_fail_open_lets_through_and_counts(small: Path, disk: Path, origin: Orig
         assert "Requests go out UNRECORDED" in proxy.log
         assert not of_type(disk, "start", url_path="/gap")
         ballast.remove()
-        [gap] = wait_until(lambda: of_type(disk, "start", event_action="gap"))
+        [gap] = wait(lambda: of_type(disk, "start", event_action="gap"))
         assert gap["outbounds.count"] == 6
         assert gap["event.reason"].startswith("5 went out unrecorded and 1 were refused")
         assert ask(proxy, f"{url}/after").status == 200
-        wait_until(lambda: "Evidence is recorded again" in proxy.log)
+        wait(lambda: "Evidence is recorded again" in proxy.log)
         assert gap["event.id"] in proxy.log
         assert proxy.metrics()['outbounds_evidence_unrecorded_total{fate="out"}'] == 5
 
@@ -182,12 +199,12 @@ def test_fail_open_lets_through_and_counts(small: Path, disk: Path, origin: Orig
         proxy.kill()
         ballast.remove()
         proxy.start()
-        first, second = wait_until(lambda: len(found := of_type(
+        first, second = wait(lambda: len(found := of_type(
             disk, "start", event_action="gap")) == 2 and found)
         assert (first["event.id"], second["outbounds.count"]) == (gap["event.id"], 3)
         assert "the proxy ended before this was over" in second["event.reason"]
         assert origin.paths().count("/killed") == 3
-        wait_until(lambda: len(list((small / "var" / "gaps").iterdir())) == 1)
+        wait(lambda: len(list((small / "var" / "gaps").iterdir())) == 1)
     assert not list((small / "var" / "gaps").iterdir())
     assert_signed(disk)
 
@@ -201,13 +218,13 @@ def test_fail_open_without_a_collector(small: Path, disk: Path, origin: Origin) 
     try:
         with Proxy(small, names=NAMES) as proxy:
             collectors[0].kill()
-            wait_until(lambda: proxy.metrics()["outbounds_evidence_up"] == 0)
+            wait(lambda: proxy.metrics()["outbounds_evidence_up"] == 0)
             for _ in range(3):
                 assert ask(proxy, f"http://site.test:{origin.port}/away").status == 200
             collectors.append(subprocess.Popen(words, env=environment))
-            [gap] = wait_until(lambda: of_type(disk, "start", event_action="gap"))
+            [gap] = wait(lambda: of_type(disk, "start", event_action="gap"))
             assert gap["event.reason"].startswith("3 went out unrecorded")
-            wait_until(lambda: len(of_type(disk, "start", url_path="/away")) == 3)
+            wait(lambda: len(of_type(disk, "start", url_path="/away")) == 3)
     finally:
         for collector in collectors:
             collector.terminate()

@@ -123,7 +123,7 @@ def read_sealed(segment: Segment, seal: Seal, number: int) -> Iterator[Stored]:
     try:
         envelopes = read_frame(segment.folder, seal.records, number).split(b"\n")[:-1]
         details = read_frame(segment.folder, seal.details, number).split(b"\n")[:-1]
-    except FileNotFoundError:
+    except OSError:  # gone here, or from the store that is asked then
         newer = load_seal(segment.seal)
         if newer.generation == seal.generation:
             raise
