@@ -35,8 +35,9 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, origin: Origin) -> Iterator[
         get(running, f"http://127.0.0.1:{origin.port}/page?q=secret-value")
         get(running, "http://10.0.0.1/")
         get(running, f"http://127.0.0.1:{origin.port}/page", "wrong")
-        # robots.txt, an allowed request and two refusals, each with an opening and a closing
-        wait_until(lambda: len(running.records()) == 8)
+        # robots.txt, an allowed request and two refusals, each with an opening and a closing, and
+        # two connections
+        wait_until(lambda: len(running.records()) == 10)
         yield running
 
 

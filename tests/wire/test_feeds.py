@@ -132,12 +132,15 @@ def test_a_feed_is_fetched_recorded_and_in_force(machine: Machine, publisher: Pu
     assert (status["entries"], status["error"]) == (10, "")
     assert before <= status["good_at"] <= status["checked_at"] <= time.time()
     assert status["next_check"] == pytest.approx(status["checked_at"] + 60, abs=2)
-    opening, closing = machine.records()
+    opening, connection, closing = machine.records()
     assert (opening["event.action"], opening["user.id"]) == ("feed-fetch", "outbounds")
     assert (opening["destination.ip"], opening["destination.port"]) == (
         "127.0.0.1", publisher.origin.port)
     assert (closing["event.id"], closing["event.outcome"]) == (opening["event.id"], "success")
     assert closing["http.response.bytes"] == len(TEN)
+    assert (connection["event.type"], connection["destination.port"]) == (
+        "connection", publisher.origin.port)
+    assert connection["source.nat.port"] == closing["source.nat.port"] > 0
     again, _ = machine.build()
     assert publisher.fields("If-None-Match")[0] is None
     assert publisher.fields("If-None-Match")[1] is not None
