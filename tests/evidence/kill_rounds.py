@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from collecting import ADDONS, Collector, Proxy, names, wait_for
+from collecting import Collector, Proxy, names, wait_for
 
 from outbounds.evidence.archive.layout import all_segments
 from outbounds.evidence.client import EvidenceUnavailable
+from outbounds.evidence.keeper.lock import kept_alone
 from outbounds.evidence.keeper.sealing import seal_all
 from outbounds.evidence.tlog.checkpoint import Checkpoint
 from outbounds.evidence.tlog.keys import read_keys
@@ -76,15 +75,15 @@ async def rounds(directory: Path, socket: Path, count: int, seed: int,
                                   "--keep-after", "3600")
             try:
                 await one.client.wait_available(20)
-                sealer = _keeper(directory) if chance.random() < 0.75 else None
-                # a keeper takes longer to start than it works: most kills shall meet it at work
-                await asyncio.sleep(chance.uniform(0.01, 0.1))
-                if sealer is not None:
-                    await asyncio.sleep(chance.uniform(0.05, 0.35))
-                    if sealer.poll() is None:
-                        sealer.kill()
-                        found.keeper_kills += 1
-                    sealer.wait()
+                if chance.random() < 0.75:
+                    sealer = _processes.Process(target=_seal, args=(directory,), daemon=True)
+                    sealer.start()
+                    await asyncio.sleep(chance.uniform(0.01, 0.15))
+                    sealer.kill()
+                    await asyncio.to_thread(sealer.join)
+                    found.keeper_kills += sealer.exitcode == -signal.SIGKILL
+                else:
+                    await asyncio.sleep(chance.uniform(0.01, 0.1))
                 _note_signed(directory, signed)
             finally:
                 collector.kill()
@@ -106,12 +105,14 @@ async def rounds(directory: Path, socket: Path, count: int, seed: int,
     return found
 
 
-def _keeper(directory: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "import sys; from outbounds.evidence.keeper.sealing import seal_all;"
-         "from outbounds.evidence.keeper.lock import kept_alone; from pathlib import Path\n"
-         "with kept_alone(Path(sys.argv[1]), 5): seal_all(Path(sys.argv[1]), print, {})",
-         str(directory)], env={**os.environ, "PYTHONPATH": ADDONS}, stdout=subprocess.DEVNULL)
+# a keeper takes longer to start than it works, and most kills shall meet it at work
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["outbounds.evidence.keeper.sealing"])
+
+
+def _seal(directory: Path) -> None:
+    with kept_alone(directory, 5):
+        seal_all(directory, lambda _: None, {})
 
 
 def _note_signed(directory: Path, signed: list[Checkpoint]) -> None:

@@ -21,6 +21,13 @@ from outbounds.evidence.tlog.verified import read_checkpoint
 type Damage = Callable[[Path], None]
 
 
+@pytest.fixture(autouse=True)
+def no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they would leave is made by hand, and the disk is everybody's."""
+    monkeypatch.setattr("os.fsync", lambda fd: None)
+    monkeypatch.setattr("outbounds.evidence.archive.tiling.sync_filesystem", lambda folder: None)
+
+
 def start(directory: Path, capfd: pytest.CaptureFixture[str]) -> tuple[EvidenceLog, str]:
     capfd.readouterr()
     log = EvidenceLog(directory)

@@ -19,6 +19,9 @@ Every opening gets its closing. When a client's connection ends, what it left op
 outcome "unknown"; a living client never disconnects. After a restart, sessions with open records
 get `--grace` seconds to come back first (they reconnect within one). With `--parent-fd` the
 collector leaves when that pipe ends and its last client is gone.
+
+Sealing, witnesses, copies and retention are the keeper's (`keeper`), a process that this one starts
+now and then and does not wait for.
 """
 
 from __future__ import annotations

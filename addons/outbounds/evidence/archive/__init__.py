@@ -9,6 +9,9 @@
                  2026-11-21T01-000001.parquet           the index, which can be made again at will
     DIR/log/tile/…                                      the hashes (C2SP tlog-tiles)
 
+The numbers of segments only grow, and may have gaps: a segment that stayed empty vanishes when it
+should be sealed. Positions have none: each seal and checkpoint says at which record it begins.
+
 Records and details are independent zstd frames (RFC 8878) of `FRAME_RECORDS` lines, each with its
 checksum, so that one record is read without the others and damage stays where it is. The seal is
 written last: a segment without it is not sealed, whatever else lies there, and one with it needs

@@ -21,10 +21,12 @@ from .task import KeeperFault, Keeping
 def run(keeping: Keeping) -> None:
     """Raises KeeperFault, BadSeal, OSError."""
     missing = without_index(keeping.directory)
+    keeping.status["indexed"] = keeping.status["unindexed"] = 0
     if missing:
         words, environment = module("keeper.indexing", *(str(each.seal) for each in missing))
         done = subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, umask=0o077, check=False)
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, umask=0o077,
+                              check=False)
         left = without_index(keeping.directory)
         keeping.status["indexed"], keeping.status["unindexed"] = len(missing) - len(left), len(left)
         if done.returncode or left:
