@@ -12,6 +12,7 @@ from outbounds.evidence.complaints import Moment, Sighting
 from outbounds.evidence.search import Event
 from outbounds.evidence.trace import trace
 from outbounds.evidence.trace.facts import inside, translated
+from outbounds.evidence.trace.plan import OUR_CLOCK, by_port
 from outbounds.evidence.trace.reasons import doubts, endpoint, length, reasons
 from outbounds.evidence.trace.weights import ORDER, RULES, WEIGHTS
 
@@ -220,3 +221,36 @@ def test_a_translator_is_known_by_the_newest_records(
         json.dumps(found.fields).encode() + b"\n" for n, each in enumerate(egress)
         for found in event(n, egress=each).records))
     assert translated(tmp_path) is expected
+
+
+def test_another_had_the_port_even_if_something_else_of_theirs_fits_better() -> None:
+    said = sighting(path="/a")
+    found = traced(said, event(1, A, path="/a"), event(2, B, path="/"),
+                   event(3, B, path="/a", egress=("10.0.0.5", 51234)))
+    assert order(found)[0][0] == A
+    assert "certain" not in dict(order(found)).values()
+
+
+def test_our_clocks_error_counts_beside_the_tolerance() -> None:
+    late = event(1, A, begin=8, end=9, clock_error=10_000_000_000)
+    assert order(traced(sighting(), late, tolerance=0)) == [(A, "certain")]
+    assert order(traced(sighting(), event(1, A, begin=8, end=9), tolerance=0)) == []
+
+
+def test_a_match_that_speaks_against_it_takes_nothing_from_the_others() -> None:
+    fits = sighting()
+    hardly = sighting(port=None, method="POST", path="/other", status=500, at=200)
+    alone, both = (traced(said, event(1, A), tolerance=MINUTES).candidates[0]
+                   for said in ([fits], [fits, hardly]))
+    assert both.sightings == 2
+    assert both.weight == alone.weight
+
+
+def test_moments_of_different_lengths_are_searched_for_together() -> None:
+    said = [sighting(lasts=7200.0), sighting(at=1, lasts=1.0)]
+    [step] = by_port(said, [0, 1], MINUTES)
+    assert step.sightings == (0, 1)
+    assert (step.query.since, step.query.until) == (
+        AT - MINUTES - OUR_CLOCK, AT + 7200 * SECOND + MINUTES + OUR_CLOCK)
+    apart = list(by_port([sighting(), sighting(at=7200)], [0, 1], MINUTES))
+    assert [each.sightings for each in apart] == [(0,), (1,)]

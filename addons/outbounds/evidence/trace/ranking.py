@@ -44,6 +44,8 @@ class Ranking:
     def __init__(self) -> None:
         self._best: dict[str, dict[int, Match]] = {}   # account: sighting: its best
         self._kept: dict[str, dict[str, Match]] = {}
+        # who had the very address and port, even where something else of theirs fits better
+        self._exact: dict[int, set[str]] = {}
         self._events: Counter[str] = Counter()
         self._seen: set[tuple[str, str]] = set()
 
@@ -53,6 +55,8 @@ class Ranking:
         best = self._best.setdefault(account, {})
         if number not in best or _order(found) < _order(best[number]):
             best[number] = found
+        if found.exact:
+            self._exact.setdefault(number, set()).add(account)
         id = found.facts.event.id
         if (account, id) not in self._seen:
             self._seen.add((account, id))
@@ -85,7 +89,8 @@ class Ranking:
         mine = self._best[account][number]
         for other, best in self._best.items():
             theirs = best.get(number)
-            if other != account and theirs is not None and (theirs.exact or not mine.exact):
+            if other != account and theirs is not None and (
+                    not mine.exact or other in self._exact[number]):
                 yield theirs
 
     def _confidence(self, account: str, number: int) -> str:
