@@ -211,7 +211,7 @@ def as_json(shown: Shown) -> str:
         "unmatched": list(shown.found.unmatched),
         "elsewhere": [each / 1e6 for each in shown.found.elsewhere],
         "filed": shown.filed,
-    }, ensure_ascii=False)
+    })
 
 
 def _sighting(each: Sighting) -> dict[str, Any]:

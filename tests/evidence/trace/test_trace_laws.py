@@ -15,7 +15,7 @@ from outbounds.evidence.trace.facts import facts_of
 from outbounds.evidence.trace.matching import match
 from outbounds.evidence.trace.weights import ORDER, WEIGHTS, weight
 
-EXAMPLES = settings(max_examples=80, deadline=None)
+EXAMPLES = settings(max_examples=50, deadline=None)
 ACCOUNTS = ["acct_a", "acct_b", "acct_c", ""]
 EGRESS = [(OURS, 51234), (OURS, 40_000), ("10.0.0.5", 51234), ("10.0.0.5", 4711), ("192.0.2.8", 1),
           None]
