@@ -93,6 +93,9 @@ def _shown(found: Result) -> list[str]:
     ]
     lines += [f"    {each.query}: {each.events} events, {each.events_here} of them here, in a log "
               f"of {each.log_size} records, by {each.operator}" for each in stated.searches]
+    if stated.unrecorded:
+        lines.append(f"  of {len(stated.unrecorded)} entries of the custody log the record in the "
+                     "evidence log is gone, its time was over")
     if stated.others:
         lines.append(f"  the case is about {stated.others} more accounts, whose records are not "
                      "here")

@@ -39,7 +39,7 @@ from outbounds.evidence.cases.material import Foreign, NothingToExport, SeveralA
 from outbounds.evidence.cases.statement import Statement
 from outbounds.evidence.cases.store import CaseClosed
 from outbounds.evidence.line import placeholder
-from outbounds.evidence.search import Query, search
+from outbounds.evidence.search import Event, Query, search
 from outbounds.evidence.submit import Recording
 from outbounds.evidence.tlog.checkpoint import Checkpoint
 from outbounds.evidence.tlog.note import Signer, Verifier, split
@@ -200,8 +200,6 @@ def test_it_holds_nothing_of_other_customers(place: Office, mixed_case: str,
     assert stated.others == 1
     assert stated.left_out == 4  # both searches, the note, the hold for bob
     assert b"for alice" in octets and b"left out of this bundle" in octets
-    shown, errors = paste(out)
-    assert errors == "" and "custody: good" in shown and not re.search("NOT|BROKEN|CHANGED", shown)
 
 
 def test_nobody_said_whose(place: Office, mixed_case: str, tmp_path: Path) -> None:
@@ -447,10 +445,16 @@ def test_what_was_erased_is_shown_as_erased(place: Office, tmp_path: Path,
                 *(each._replace(envelope=placeholder(each.envelope), detail=b"")
                   for each in found[1:4]), *found[4:]]
 
+    opened = case.lines[0].entry.record
+
+    def without_the_opening(directory: Path, query: Query) -> Iterator[Event]:
+        return (event for event in search(directory, query) if event.id != opened)
+
     with monkeypatch.context() as patch:
         patch.setattr(bundling_module, "fetch", left)
+        patch.setattr(bundling_module, "search", without_the_opening)
         stated = export(place.desk, case.id, place.log, tmp_path / "out")
-    assert (stated.erased_records, stated.erased_details) == (3, 1)
+    assert (stated.erased_records, stated.erased_details, stated.unrecorded) == (3, 1, (1,))
     assert checked(tmp_path / "out").findings == []
     out, errors = paste(tmp_path / "out")
     assert errors == "" and not re.search("NOT|BROKEN|CHANGED", out)
@@ -589,9 +593,10 @@ def test_what_witnesses_saw_is_in_it(tmp_path: Path) -> None:
     with reading(out) as files:
         pinned = check(files, (), Trust(roots=(authority.root.read_bytes(),)))
         assert not pinned.witnessed[1].named_here
-        (tmp_path / "else").mkdir()
-        stranger = Authority(tmp_path / "else")
-        refused = check(files, (), Trust(roots=(stranger.root.read_bytes(),)))
+        stranger = subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", "/dev/null",
+             "-subj", "/CN=Stranger"], check=True, capture_output=True).stdout
+        refused = check(files, (), Trust(roots=(stranger,)))
         assert "the time stamp does not hold" in refused.findings[0].problem
     shutil.copy(authority.root, out / "ROOT.pem")
     shown, errors = paste(out)

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from casework import Casework
+from casework import RECORD, Casework
 
 from outbounds.evidence.cases.custody import Added, Closed, Held, Noted, Released, pack
 from outbounds.evidence.cases.items import Item, together, write_items
@@ -148,6 +148,14 @@ def test_what_a_hold_covers(casework: Casework, held: Held, event: str, account:
     casework.do(case.id, added(), ITEMS)  # after the hold: those added later are held, too
     hold, = casework.cases.holds()
     assert hold.covers(event=event, account=account, begin=begin, end=end) is kept
+
+
+def test_a_hold_keeps_what_the_log_says_of_the_case(casework: Casework) -> None:
+    """Without those records nothing of the case could be proved later."""
+    case = casework.open()
+    casework.do(case.id, Held(reason="one", account="a"))
+    hold, = casework.cases.holds()
+    assert hold.covers(event=RECORD, account="", begin=1, end=2)
 
 
 def test_a_released_hold_keeps_nothing(casework: Casework) -> None:

@@ -57,7 +57,7 @@ def page(texts: str, events: int = 1, erase: int = 0, stamps: list[Stamp] | None
     added = lines_of[2].content
     assert isinstance(added, Added)
     material = Material(Case(Path(), tuple(lines_of)), (texts,), 1, events, stored,
-                        [Addition(lines_of[2], added, events)], lines_of, [])
+                        [Addition(lines_of[2], added, events)], lines_of, [], ())
     stated = statements.make(material, b"", made="2026-11-21T12:03:07.000000Z", made_by=texts,
                              log=KEY.name)
     return Page(stated, material, Checkpoint(KEY.name, 99, bytes(32), (

@@ -66,7 +66,7 @@ def _custody(bundle: Container, found: Result, stated: Statement, acts: Acts) ->
         name, act = by_id.get(line.entry.record, ("", None))
         if act is not None:
             _recorded(found, line, name, act)
-        elif line.content is not None:
+        elif line.content is not None and line.entry.number not in stated.unrecorded:
             found.say("custody.jsonl", f"line {line.entry.number}: the log's record of it is not "
                       "in acts")
 

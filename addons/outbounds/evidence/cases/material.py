@@ -51,7 +51,7 @@ class Material:
     """`accounts` whose records these are, "" for nobody that was known; the case is about `others`
     more. `records` in the order of the log, `events` how many they tell of. `lines` is the custody
     log, contents that are not for this bundle left out. `acts` are the records by which the log has
-    these entries."""
+    these entries; those of the entries `unrecorded` retention has removed."""
 
     case: Case
     accounts: tuple[str, ...]
@@ -61,6 +61,7 @@ class Material:
     additions: list[Addition]
     lines: list[Line]
     acts: list[Stored]
+    unrecorded: tuple[int, ...]
 
 
 def gather(case: Case, account: str | None, mixed: bool, search: Search,
@@ -89,11 +90,13 @@ def gather(case: Case, account: str | None, mixed: bool, search: Search,
     ours = {each.line.entry.number for each in additions}
     lines = [line if not others or _is_of(line, set(theirs)) else line.without_content()
              for line in case.lines]
-    recorded = [line.entry.record for line in lines if line.content is not None
-                or line.entry.number in ours]
-    acts = fetch(each.position for event in search(Query(ids=tuple(recorded)))
-                 for each in event.records[:1] if each.fields.get("event.type") == "start")
-    return Material(case, tuple(theirs), len(others), len(events), records, additions, lines, acts)
+    recorded = {line.entry.record: line.entry.number for line in lines
+                if line.content is not None or line.entry.number in ours}
+    found = {event.id: event.positions[0] for event in search(Query(ids=tuple(recorded)))
+             if event.opening is not None}
+    unrecorded = tuple(number for id, number in recorded.items() if id not in found)
+    return Material(case, tuple(theirs), len(others), len(events), records, additions, lines,
+                    fetch(found.values()), unrecorded)
 
 
 def everybody(case: Case) -> set[str]:

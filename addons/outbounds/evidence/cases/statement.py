@@ -53,7 +53,8 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`accounts`: "" is nobody that was known. `leaves` is the SHA-256 of leaves.txt, `custody`
     that of the last entry of custody.jsonl (without its content). `left_out`: contents of custody
     entries that are about others. `others`: how many more accounts the case is about; whoever reads
-    of one is told that there were more."""
+    of one is told that there were more. `unrecorded`: custody entries of which the log has no
+    record any more, since its time was over."""
 
     format: str
     case: str
@@ -73,6 +74,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leaves: str
     custody: str
     left_out: int
+    unrecorded: tuple[int, ...]
 
 
 class Leaf(NamedTuple):
@@ -132,7 +134,8 @@ def make(material: Material, leaves: bytes, *, made: str, made_by: str, log: str
         events=material.events, records=len(material.records),
         erased_records=states.count("gone"), erased_details=states.count("erased"),
         leaves=sha256(leaves).hexdigest(), custody=material.lines[-1].digest,
-        left_out=sum(line.content is None for line in material.lines))
+        left_out=sum(line.content is None for line in material.lines),
+        unrecorded=material.unrecorded)
 
 
 def _searched(addition: Addition) -> Searched:

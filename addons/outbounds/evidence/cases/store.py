@@ -54,8 +54,8 @@ class CaseClosed(Exception):
 @dataclass(frozen=True, slots=True)
 class Hold:
     """What must be kept for `case`: everything of `account` that lies between `since` and `until`
-    (Unix µs; None: no end), and the records of `events`, whoever's they are. `number` is that of
-    its custody entry."""
+    (Unix µs; None: no end), and the records of `events`, whoever's they are, among them those that
+    say what was done in the case. `number` is that of its custody entry."""
 
     case: str
     number: int
@@ -138,7 +138,8 @@ class Case:
                      if isinstance(line.content, Held) and line.entry.number not in released)
 
     def _hold(self, line: Line, held: Held) -> Hold:
-        events = set(held.events)
+        # with what the log itself says of the case: without that nothing of it could be proved
+        events = {*held.events, *(each.entry.record for each in self.lines)}
         if held.all_items:
             events.update(item.event for item in self.items)
         return Hold(case=self.id, number=line.entry.number, reason=held.reason,
