@@ -14,7 +14,8 @@ from .report import OUT, Report, Row, at_least, at_most
 
 ROUNDS = 1_000
 SEED = 6
-SEGMENT = 1_000_000  # bytes: some seconds of this load
+SEGMENT = 1_000_000  # bytes
+MOST = 2_000         # records acknowledged before a kill, by chance
 
 METHOD = """\
 {rounds:,} collectors on one log on {disk}, one after the other, each killed at a random moment \
@@ -29,7 +30,8 @@ def run(quick: bool) -> Report:
     folder = Path(tempfile.mkdtemp(prefix="evidence-kill-", dir=OUT))
     sockets = Path(tempfile.mkdtemp(prefix="outbounds-bench-"))
     try:
-        found = asyncio.run(_rounds()(folder / "log", sockets / "collector", rounds, SEED, SEGMENT))
+        found = asyncio.run(_rounds()(folder / "log", sockets / "collector", rounds, SEED, SEGMENT,
+                                      MOST))
     finally:
         shutil.rmtree(folder)
         shutil.rmtree(sockets)

@@ -43,16 +43,16 @@ class Found:
 
 
 async def rounds(directory: Path, socket: Path, count: int, seed: int,
-                 segment: int = 200_000) -> Found:
+                 segment: int = 200_000, most: int = 400) -> Found:
     """`count` collectors, one after the other, each killed while 16 customers commit records and,
-    three times in four, a keeper seals; its kill comes at a moment of its own. `segment` is in
-    bytes: small, so that there is always something to seal."""
+    three times in four, a keeper seals; both are killed after 1 to `most` of them, by chance.
+    `segment` is in bytes: small, so that there is always something to seal."""
     chance = random.Random(seed)
     one = Proxy(socket, timeout=5.0)
     one.client.start()
     acknowledged: list[str] = []
     made: list[str] = []
-    stop = False
+    stop, enough, reached = False, 0, asyncio.Event()
 
     async def customer() -> None:
         while not stop:
@@ -64,6 +64,8 @@ async def rounds(directory: Path, socket: Path, count: int, seed: int,
                 await asyncio.sleep(0.01)
             else:
                 acknowledged.append(id)
+                if len(acknowledged) >= enough:
+                    reached.set()
             one.client.post(end)
 
     found = Found([], [], [], [])
@@ -75,15 +77,18 @@ async def rounds(directory: Path, socket: Path, count: int, seed: int,
                                   "--keep-after", "3600")
             try:
                 await one.client.wait_available(20)
+                sealer = None
                 if chance.random() < 0.75:
                     sealer = _processes.Process(target=_seal, args=(directory,), daemon=True)
                     sealer.start()
-                    await asyncio.sleep(chance.uniform(0.01, 0.15))
+                # not a time: on a machine that is busy nothing would have happened in it
+                enough = len(acknowledged) + chance.randrange(1, most)
+                reached.clear()
+                await reached.wait()
+                if sealer is not None:
                     sealer.kill()
                     await asyncio.to_thread(sealer.join)
                     found.keeper_kills += sealer.exitcode == -signal.SIGKILL
-                else:
-                    await asyncio.sleep(chance.uniform(0.01, 0.1))
                 _note_signed(directory, signed)
             finally:
                 collector.kill()
