@@ -29,7 +29,8 @@ def inside(address: str) -> bool:
 
 def translated(directory: Path) -> bool:
     """Whether what the proxy sends may be given another address on its way, by the newest records:
-    one of them went out from an inside address, or none says from which. Raises OSError."""
+    one of them went out from an inside address, or none says from which. Raises as
+    `tail.follow`."""
     egress = {str(each["source.nat.ip"]) for each in follow(directory, lines=NEWEST, follow=False)
               if "source.nat.ip" in each}
     return not egress or any(inside(each) for each in egress)
