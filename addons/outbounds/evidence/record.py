@@ -157,11 +157,10 @@ _check_envelope = msgspec.json.Decoder(
 _check_detail = msgspec.json.Decoder(bounded("Detail", DETAIL)).decode
 
 
-def _clean(envelope: bytes, detail: bytes) -> bool:
+def _clean(line: bytes, envelope: bytes, detail: bytes) -> bool:
     """Whether all text is printable ASCII and within its bounds. JSON escapes what is not, and
     quotes, which are looked at, too; but not DEL."""
-    if not envelope.isascii() or envelope.find(92) >= 0 or envelope.find(127) >= 0 \
-            or not detail.isascii() or detail.find(92) >= 0 or detail.find(127) >= 0:
+    if not line.isascii() or line.find(92) >= 0 or line.find(127) >= 0:
         return False
     try:
         _check_envelope(envelope)
@@ -213,14 +212,15 @@ class Encoder:
         held = _held(record)
         try:
             envelope, detail = _parts(record, held)
-            clean = _clean(envelope, detail)
-        except UnicodeEncodeError:  # a surrogate, from `surrogateescape`
-            clean = False
-        if not clean:
-            for name, text in zip(DETAIL, held, strict=True):
-                setattr(record, name, text)
-            _bound(record, cut)
-            envelope, detail = _parts(record, _held(record))
+            line = b"%b\t%b\n" % (envelope, detail) if detail else envelope + b"\n"
+            if _clean(line, envelope, detail):
+                return line
+        except UnicodeEncodeError:
+            pass  # a surrogate, from `surrogateescape`
+        for name, text in zip(DETAIL, held, strict=True):
+            setattr(record, name, text)
+        _bound(record, cut)
+        envelope, detail = _parts(record, _held(record))
         return b"%b\t%b\n" % (envelope, detail) if detail else envelope + b"\n"
 
     def _split(self, record: Record, target: str) -> bool:
