@@ -91,12 +91,13 @@ def write(directory: Path, lines: list[tuple[bytes, bytes]], segments: int) -> N
     """A log of so many segments, none of them sealed."""
     (directory / "segments").mkdir(parents=True)
     each = -(-len(lines) // segments)
-    for number, begin in enumerate(range(0, len(lines), each)):
-        batch = lines[begin:begin + each]
+    batches = [lines[begin:begin + each] for begin in range(0, len(lines), each)]
+    for batch in batches:
         log = EvidenceLog(directory)
         log.append([(slip(line), line) for line, _ in batch])
         log.close()
-        all_segments(directory)[number].hot.write_bytes(b"".join(left for _, left in batch))
+    for segment, batch in zip(all_segments(directory), batches, strict=True):
+        segment.hot.write_bytes(b"".join(left for _, left in batch))
 
 
 def seal(directory: Path) -> list[Segment]:

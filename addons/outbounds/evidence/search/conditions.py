@@ -97,11 +97,11 @@ def _conditions(query: Query) -> Iterator[Condition]:
         if value:
             yield _exact(name, column, value)
     if query.status:
-        least, greatest = query.status
+        least, greatest = max(query.status[0], 1), query.status[1]  # 0 is not recorded
         yield Condition(
             "status",
             lambda fields: least <= int(fields.get("http.response.status_code", 0)) <= greatest,
-            "status BETWEEN ? AND ?", (max(least, 1), greatest))
+            "status BETWEEN ? AND ?", (least, greatest))
 
 
 def _target(query: Query) -> Iterator[Condition]:
