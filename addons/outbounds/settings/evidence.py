@@ -50,12 +50,14 @@ class Kept(Strict):
 
 
 class Retention(Strict):
-    """By verdict; what has none (our own fetches, faults, access to the log) under `other`."""
+    """By verdict; what has none (our own fetches, faults, access to the log) under `other`.
+    `captured` is how long contents outlive the case that had them captured."""
 
     allow: Kept = Kept.model_validate({"details": "30day", "records": "180day"})
     pace: Kept = Kept.model_validate({"details": "30day", "records": "180day"})
     refuse: Kept = Kept.model_validate({"details": "90day", "records": "365day"})
     other: Kept = Kept.model_validate({"details": "90day", "records": "730day"})
+    captured: PositiveDuration = 90 * _DAY
 
 
 class Witness(Strict):

@@ -5,7 +5,7 @@
     witness    before copies: who rewrites history must not be a copy ahead
     ship       before retention: what is copied is what was sealed
     retention  after them, since it removes
-    captures   the contents that a case had captured, when their time is over
+    captures   what cases had captured, when their time is over
 
 Each is imported when it runs: what one of them needs, and cannot load, is no fault of the others.
 """
@@ -45,10 +45,17 @@ def _ship(keeping: Keeping) -> None:
     run(keeping)
 
 
+def _captures(keeping: Keeping) -> None:
+    from ..captures.expiry import run
+
+    run(keeping)
+
+
 TASKS: dict[str, Task] = {
     "seal": _seal,
     "index": _index,
     "witness": _witness,
     "ship": _ship,
     "retention": _retention,
+    "captures": _captures,
 }
