@@ -29,6 +29,7 @@ from ..evidence.submit import EvidenceUnavailable, operator, recording
 from ..settings import SettingsError
 from ..settings.evidence import Evidence
 from ..settings.evidence_file import load_evidence
+from .account_ids import account_id
 from .config_option import config_option
 
 WAIT = 600.0  # s for a pass of the keeper that is under way
@@ -42,7 +43,7 @@ The octets may stay on the disk's surface until it needs the room: encrypt the d
 
 @click.command()
 @config_option
-@click.option("--account", required=True, help="The account's id, as records have it (user.id).")
+@click.option("--account", required=True, help="The account: its name, id or pseudonym.")
 @click.option("--reason", required=True, help="Why, for the record: such as a request's number.")
 @click.option("--dry-run", is_flag=True, help="Only say what there is to erase.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -55,6 +56,7 @@ def erase(config_dir: Path, account: str, reason: str, dry_run: bool, yes: bool)
     """
     try:
         data, settings = load_evidence(config_dir)
+        account = account_id(config_dir, load_key(data), account)
         become_owner(settings.directory)
         holds = Cases(data / "cases").holds()
         found = _look(settings, account, holds)
@@ -101,8 +103,7 @@ def _look(settings: Evidence, account: str, holds: list[Hold]) -> list[Found]:
 
 def _say(found: list[Found], account: str) -> None:
     if not found:
-        click.echo(f"There is no record of account {account!r}. `outbounds accounts` shows ids; "
-                   "records have those, not names.", err=True)
+        click.echo(f"There is no record of account {account!r}.", err=True)
         return
     for each in found:
         if each.details:
