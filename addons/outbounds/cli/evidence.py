@@ -7,6 +7,8 @@ import click
 from .lazy_group import LazyGroup, Table
 
 _COMMANDS: Table = {
+    "search": ("evidence_search.search", "Search the records."),
+    "reindex": ("evidence_reindex.reindex", "Make indexes anew that are missing or damaged."),
     "erase": ("evidence_erase.erase", "Erase the details of one account's records."),
     "seal": ("evidence_seal.seal", "Seal what has been recorded, now."),
     "status": ("evidence_status.status", "Show how the log stands."),

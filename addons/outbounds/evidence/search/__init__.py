@@ -25,7 +25,8 @@ from .plan import Locate, Plan, Say, local_index, make_plan, without_indexes
 from .query import Endpoint, Query, Target
 from .scanning import scan
 
-__all__ = ["Endpoint", "Event", "Found", "Query", "Search", "Summary", "Target", "search"]
+__all__ = ["Endpoint", "Event", "Found", "Query", "Search", "Summary", "Target", "accounts",
+           "search"]
 
 _BATCH = 4096
 
@@ -38,6 +39,12 @@ def search(directory: Path, query: Query, *, limit: int | None = None,
     Raises Damaged, BadSeal, OSError.
     """
     yield from Search(directory, query, locate=locate, say=say).events(limit)
+
+
+def accounts(directory: Path, *, locate: Locate = local_index,
+             say: Say = lambda _: None) -> set[str]:
+    """The ids of all accounts that the log has records of. Raises as `search`."""
+    return Search(directory, Query(), locate=locate, say=say).accounts()
 
 
 class Search:
@@ -68,6 +75,10 @@ class Search:
     def count(self) -> int:
         """How many events there are."""
         return self._indexes.count() + len(self._others)
+
+    def accounts(self) -> set[str]:
+        """Whose they are."""
+        return {*self._indexes.accounts(), *(each.account for each in self._others)} - {""}
 
     def summaries(self, limit: int | None = None) -> Iterator[Summary]:
         """In the order of time."""

@@ -54,6 +54,13 @@ class Indexes:
         assert row is not None
         return int(row[0])
 
+    def accounts(self) -> set[str]:
+        """Of whole events."""
+        if not self._whole:
+            return set()
+        text, parameters = self._of_whole("DISTINCT account")
+        return {account or "" for account, in self._database.execute(text, parameters).fetchall()}
+
     def whole(self, limit: int | None) -> Iterator[Summary]:
         """In the order of time."""
         if not self._whole:
