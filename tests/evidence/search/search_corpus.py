@@ -91,13 +91,14 @@ def write(directory: Path, lines: list[tuple[bytes, bytes]], segments: int) -> N
     """A log of so many segments, none of them sealed."""
     (directory / "segments").mkdir(parents=True)
     each = -(-len(lines) // segments)
-    batches = [lines[begin:begin + each] for begin in range(0, len(lines), each)]
-    for batch in batches:
+    for begin in range(0, len(lines), each):
         log = EvidenceLog(directory)
-        log.append([(slip(line), line) for line, _ in batch])
+        log.append([(slip(line), line) for line, _ in lines[begin:begin + each]])
         log.close()
-    for segment, batch in zip(all_segments(directory), batches, strict=True):
-        segment.hot.write_bytes(b"".join(left for _, left in batch))
+    left = dict(lines)
+    for segment in all_segments(directory):
+        written = segment.hot.read_bytes().splitlines(keepends=True)
+        segment.hot.write_bytes(b"".join(left[line] for line in written))
 
 
 def seal(directory: Path) -> list[Segment]:
