@@ -24,13 +24,13 @@ from hashlib import sha256
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from outbounds.evidence.decision import closing, opening
+from outbounds.evidence.decision import closing, connection, opening
 from outbounds.evidence.identifier import timestamp
 from outbounds.evidence.keeper.sealing import seal_all
 from outbounds.evidence.ledger import slip
 from outbounds.evidence.line import split
 from outbounds.evidence.log import EvidenceLog
-from outbounds.evidence.record import CONNECTION, Encoder, Record
+from outbounds.evidence.record import Encoder, Record
 
 DAY = 86_400_000_000_000
 START = 1_795_219_200_000_000_000  # 2026-11-21T00:00:00Z, Unix ns
@@ -90,10 +90,8 @@ class _Page:
             end = closing(start, at=0, outcome="failure", duration=111_222_333_444_555, status=403)
         line = encoder.encode(end)
         self.closing = _Template(line, _holes(line))
-        made = Record(timestamp=timestamp(0), id=start.id, type=CONNECTION, kind="event",
-                      action=start.action, user_id=start.user_id, source_nat_ip="192.0.2.9",
-                      source_nat_port=65_432, destination_ip=f"198.51.100.{site % 250}",
-                      destination_port=start.destination_port)
+        made = connection(start, at=0, egress=("192.0.2.9", 65_432),
+                          dialled=(f"198.51.100.{site % 250}", start.destination_port))
         line = encoder.encode(made)
         self.connection = _Template(line, _holes(line))
 

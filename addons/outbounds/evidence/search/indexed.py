@@ -12,12 +12,12 @@ from typing import Any
 
 from ..archive.index import connected
 from .conditions import Condition, inside
-from .part import SHOWN, Part, Summary
+from .part import NUMBERS, SHOWN, Part, Summary
 from .plan import EVER, Indexed, Plan
 from .query import Query
 
 _FETCH = 10_000
-_COLUMNS = ", ".join(SHOWN)
+_COLUMNS = ", ".join(f"coalesce({name}, {'0' if name in NUMBERS else repr('')})" for name in SHOWN)
 
 
 class Indexes:
@@ -74,9 +74,8 @@ class Indexes:
         found = self._database.execute(text, parameters)
         while rows := found.fetchmany(_FETCH):
             for id, begin, ended, name, place, connected_, closed, *shown in rows:
-                yield Summary(id=id, begin=begin, end=ended,
-                              positions=self._positions(name, place, connected_, closed),
-                              **_known(shown))
+                yield Summary(id, begin, ended,
+                              self._positions(name, place, connected_, closed), *shown)
 
     def _of_whole(self, columns: str) -> tuple[str, list[Any]]:
         where = ["whole", "begin <= ?", "ended >= ?", *(sql for sql, _ in self._conditions)]

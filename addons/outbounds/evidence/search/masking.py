@@ -8,7 +8,6 @@ for; they may tell more than an account's name does, so this is no anonymity.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from .event import Fields
 from .part import Summary
@@ -29,4 +28,4 @@ def masked(fields: Fields, account: str, name: Callable[[str], str]) -> Fields:
 
 
 def masked_summary(summary: Summary, name: Callable[[str], str]) -> Summary:
-    return replace(summary, account=name(summary.account), source_ip="", source_port=0)
+    return summary._replace(account=name(summary.account), source_ip="", source_port=0)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .query import Query
 
 SHOWN = ("account", "action", "outcome", "verdict", "control", "rule", "clause", "source_ip",
          "source_port", "egress_ip", "egress_port", "target", "target_ip", "target_port", "method",
          "url", "status")
-"""Columns of the index that a summary has, by these names."""
+"""Columns of the index that a summary has, by these names, and last."""
+NUMBERS = frozenset({"source_port", "egress_port", "target_port", "status"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(NamedTuple):
     """An event in short. `begin` and `end` are Unix µs, `end` None while it is open; `positions`
     are those of its records, in the order of the log. What is not known is "" or 0. Where an event
     had two connections, one of them is shown."""
