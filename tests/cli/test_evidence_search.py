@@ -147,6 +147,20 @@ def test_a_cell_that_would_be_a_formula_is_text(config: Path, tmp_path: Path, te
     assert row["rule"] == "'" + text
 
 
+@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
+def test_a_copy_of_a_log_cannot_take_over_the_terminal(config: Path, tmp_path: Path,
+                                                       form: str) -> None:
+    """No encoder of ours writes such texts; whoever hands over a copy can."""
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "segments" / "2026-11-21T12-000001.jsonl").write_text(json.dumps(
+        {"@timestamp": "2026-11-21T12:03:07.000250Z", "event.id": "x\x1b[2J", "event.type": "start",
+         "event.action": "\x9b31m", "user.id": "\x1b]0;title\x07", "rule.id": "a\rb\nc",
+         "destination.domain": "\x1b[A"}, separators=(",", ":")) + "\n")
+    result = run(config, "search", "--format", form, "--log", str(tmp_path))
+    assert result.exit_code == 0
+    assert not {"\x1b", "\x9b", "\x07", "\r"} & set(result.stdout)
+
+
 def test_count_and_limit(config: Path) -> None:
     allowed = ("search", "--verdict", "allow")  # not what is on record of other searches
     assert run(config, *allowed, "--count").output == "4\n"
@@ -181,7 +195,7 @@ def test_unmasking_needs_an_open_case_and_is_on_record_before(config: Path) -> N
     opened = CliRunner().invoke(main, ["case", "open", "A complaint", "--config", str(config)])
     assert opened.exit_code == 0, opened.output
     case = next(word for word in opened.output.replace(":", " ").split()
-                if (config / "var" / "cases" / word).is_dir())
+                if (config / "var" / "evidence" / "cases" / word).is_dir())
     result = run(config, "search", "--egress", ":40001", "--unmask", "--case", case)
     assert result.exit_code == 0, result.output
     assert "acct_b" in result.output and "203.0.113.9:51234" in result.output

@@ -145,8 +145,8 @@ def _print_records(found: Search, most: int | None, name: Name | None) -> None:
         account = str(event.first("user.id"))
         for each in event.records:
             fields = each.fields if name is None else masked(each.fields, account, name)
-            click.echo(json.dumps({**fields, "outbounds.position": each.position},
-                                  ensure_ascii=False))
+            # in ASCII: nothing in it can speak to a terminal
+            click.echo(json.dumps({**fields, "outbounds.position": each.position}))
 
 
 def _print_table(rows: Iterable[Summary], is_masked: bool) -> None:

@@ -6,6 +6,7 @@ say: here only the checksums are looked at.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -94,7 +95,8 @@ def fetch(directory: Path, positions: Iterable[int]) -> list[Stored]:
     segments = all_segments(directory)
     firsts = [first_position(each) for each in segments]
     for segment, first, after in zip(segments, firsts, [*firsts[1:], None], strict=True):
-        here = [each for each in wanted if first <= each and (after is None or each < after)]
+        end = len(wanted) if after is None else bisect_left(wanted, after)
+        here = wanted[bisect_left(wanted, first):end]
         if here:
             found += _pick(segment, first, here)
     return found
