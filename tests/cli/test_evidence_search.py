@@ -177,6 +177,7 @@ def test_count_and_limit(config: Path) -> None:
     (("--egress", "192.0.2.1:99999"), "65535"),
     (("--status", "soon"), "404, 4xx or 400-499"),
     (("--unmask",), "--unmask needs --case"),
+    (("--url", "/a?id=5&b=c"), "only the parameters' names: '/a?id=&b='"),
     (("--store", "--log", "."), "name one"),
 ])
 def test_wrong_usage(config: Path, words: tuple[str, ...], said: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -64,6 +65,9 @@ def search(query: Query, config_dir: Path, form: str, limit: int | None, count: 
         raise click.UsageError("--unmask needs --case: whose name is shown is on a case's record")
     if in_store and log_dir:
         raise click.UsageError("--log and --store are two places: name one")
+    if re.search(r"\?.*=[^&]", query.url):
+        raise click.UsageError(f"--url {query.url!r}: values of a query are not recorded, only the "
+                               f"parameters' names: {re.sub('=[^&]+', '=', query.url)!r}")
     who = operator()  # before this process becomes the one that the data belong to
     with office(config_dir) as where, ExitStack() as stack:
         directory = stack.enter_context(_place(where, query, log_dir, in_store))
