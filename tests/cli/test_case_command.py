@@ -164,7 +164,7 @@ def test_holds_are_there_for_retention(config: Path, case: str) -> None:
     fine(config, "hold", case, "--account", ALICE, "--since", "2026-11-21", "--until", "2026-11-22",
          "--reason", "order 17/26")
     data, _ = load_evidence(config)
-    hold, = [each for each in Cases(data / "cases").holds() if each.case == case]
+    hold, = [each for each in Cases(data / "evidence" / "cases").holds() if each.case == case]
     day = int(datetime(2026, 11, 21, tzinfo=UTC).timestamp()) * 1_000_000
     assert (hold.account, hold.since, hold.until) == (ALICE, day, day + 2 * 86_400_000_000 - 1)
 

@@ -95,7 +95,7 @@ class Log:
 
     def hold(self, held: Held) -> str:
         with recording(self.directory, self.socket, load_key(self.data)) as recorder:
-            desk = Desk(Cases(self.data / "cases"), recorder, "kim")
+            desk = Desk(Cases(self.data / "evidence" / "cases"), recorder, "kim")
             case = desk.open_case("complaint").id
             desk.hold(case, held)
         return case
@@ -179,8 +179,8 @@ def test_it_asks_first(log: Log) -> None:
 
 
 def test_a_case_that_cannot_be_read_stops_it(log: Log) -> None:
-    (log.data / "cases" / "C-1").mkdir(parents=True)
-    (log.data / "cases" / "C-1" / "custody.jsonl").write_text("{}\n")
+    (log.data / "evidence" / "cases" / "C-1").mkdir(parents=True)
+    (log.data / "evidence" / "cases" / "C-1" / "custody.jsonl").write_text("{}\n")
     done = log.erase("--yes")
     assert done.exit_code == 1 and "custody.jsonl" in done.output
     assert log.texts() == every("acct-one", "acct-two")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -112,7 +113,8 @@ def manager(kind: type[addonmanager.AddonManager], addons: list[Any]) -> Any:
 
 async def run(kind: type[addonmanager.AddonManager], make: Callable[[Log], list[Any]],
               caplog: pytest.LogCaptureFixture) -> tuple[Log, list[str]]:
-    """What was called in which order, and what was logged, over a few events twice."""
+    """What was called in which order, and what was logged, over a few events twice: the message of
+    the exception, which we give at the end of a traceback of our own (`told_faults`)."""
     log: Log = []
     made = manager(kind, make(log))
     caplog.clear()
@@ -123,8 +125,9 @@ async def run(kind: type[addonmanager.AddonManager], make: Callable[[Log], list[
                 await made.trigger_event(event)
             except exceptions.OptionsError as error:
                 log.append(f"raised {error}")
-    return log, sorted({record.getMessage() for record in caplog.records
-                        if record.levelno >= logging.ERROR})
+    said = {record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR}
+    return log, sorted({re.sub(r"(?s)^(Addon error: ).*\n\w+Error: ", r"\1", each)
+                        for each in said})
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -211,3 +214,15 @@ async def test_updates_reach_whoever_takes_them_and_nobody_else_is_asked() -> No
     manager.remove(second)
     await manager.handle_lifecycle(HttpRequestHeadersHook(flow))
     assert walks == ["requestheaders", *["requestheaders", "update"] * 2, "requestheaders"]
+
+
+async def test_a_traceback_is_logged_and_nothing_that_is_quoted(
+        caplog: pytest.LogCaptureFixture) -> None:
+    sent = "pa55" + "word"
+
+    def quotes() -> None:
+        raise ValueError(f"cannot read {sent!r}")
+
+    await run(DispatchTable, lambda log: [Taker("a", log, then={"response": quotes})], caplog)
+    said = "".join(record.getMessage() for record in caplog.records)
+    assert "in quotes" in said and "ValueError: cannot read" in said and sent not in said

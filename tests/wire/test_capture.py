@@ -55,7 +55,7 @@ def _last_day() -> str:
 
 
 def kept(stage: Stage) -> list[Path]:
-    return sorted((stage.proxy.data / "cases" / CASE / "captured").glob("*.age"))
+    return sorted((stage.proxy.data / "captured" / CASE).glob("*.age"))
 
 
 def opened(stage: Stage, identity: Path, path: str) -> list[Any]:
@@ -65,8 +65,7 @@ def opened(stage: Stage, identity: Path, path: str) -> list[Any]:
     def find() -> list[Any]:
         start = next((each for each in stage.proxy.records()
                       if each["event.type"] == "start" and each.get("url.path") == path), None)
-        file = start and stage.proxy.data / "cases" / CASE / "captured" / \
-            f"{start['event.id']}.age"
+        file = start and stage.proxy.data / "captured" / CASE / f"{start['event.id']}.age"
         if not file or not file.exists():
             return []
         found = pyrage.decrypt(file.read_bytes(), [secret])

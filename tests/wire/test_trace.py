@@ -206,7 +206,7 @@ def test_a_case_takes_the_records_and_lifts_the_mask(
     assert [each["outbounds.case"] for each in acts] == ["C-1", "C-1"]
     assert acts[0]["outbounds.scope"].startswith("trace of 127.0.0.1 port ")
     assert acts[1]["outbounds.count"] == 1
-    case = Cases(proxy.data / "cases").get("C-1")
+    case = Cases(proxy.data / "evidence" / "cases").get("C-1")
     assert {item.account for item in case.items} == {alice}, "nobody else's"
     [(_, added)] = case.additions
     assert added.findings[0].startswith("certain: it went out from 127.0.0.1:")
@@ -216,4 +216,4 @@ def test_a_case_takes_the_records_and_lifts_the_mask(
     portless = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} 127.0.0.1"
     vague = run(proxy, "-", "--case", "C-1", "--target", "site.test", stdin=portless)
     assert "Nothing was added to C-1: every candidate is only possible." in vague.stdout
-    assert len(Cases(proxy.data / "cases").get("C-1").additions) == 1
+    assert len(Cases(proxy.data / "evidence" / "cases").get("C-1").additions) == 1

@@ -14,13 +14,13 @@ from ..evidence.captures.orders import (
     CaptureOrder,
     CapturesFileError,
     add_order,
+    captured_folder,
     captures_path,
     read_orders,
     remove_orders,
 )
 from ..evidence.cases.desk import CaseDamaged, Desk
-from ..evidence.cases.store import CaseClosed, Cases, NoSuchCase
-from ..evidence.privacy import load_key
+from ..evidence.cases.store import CaseClosed, NoSuchCase, cases_of
 from ..evidence.submit import EvidenceUnavailable, recording
 from ..identity.accounts_file import AccountsFileError
 from ..identity.htpasswd import HtpasswdError
@@ -93,19 +93,19 @@ def _order(settings: Settings, path: Path, case: str, account: str, until: float
     if (identity is None) == (recipient is None):
         raise click.UsageError("name one of --identity and --recipient: whom it is encrypted to")
     known = named_account(settings.identity, account)
-    _cases(settings).open_case(case)
+    cases_of(settings.evidence.directory).open_case(case)
     made = recipient or _make_identity(identity)
     order = CaptureOrder(
         case=case, account=known.id, recipient=made, since=datetime.now(UTC),
         until=datetime.fromtimestamp(until, UTC), each=each, most=most, by=operator())
-    with recording(settings.evidence.directory, settings.evidence.socket,
-                   load_key(settings.service.data)) as recorder:
-        Desk(_cases(settings), recorder, operator()).tell(
+    with recording(settings.evidence.directory, settings.evidence.socket) as recorder:
+        Desk(cases_of(settings.evidence.directory), recorder, operator()).tell(
             case, f"capture of account {known.id} until {order.until.isoformat()}, at most {each} "
             f"octets of each body and {most} in all, to {made}")
         add_order(path, order)
+    folder = captured_folder(settings.service.data, case)
     click.echo(f"What {account} sends and gets is captured for {case} until "
-               f"{order.until:%Y-%m-%d %H:%M} UTC, in {_folder(settings, case)}, readable only "
+               f"{order.until:%Y-%m-%d %H:%M} UTC, in {folder}, readable only "
                "with the identity" + (f" in {identity}. Take that file away from this machine."
                                       if identity else f" of {made}."))
     if not known.inspect:
@@ -119,18 +119,18 @@ def _stop(settings: Settings, path: Path, case: str, account: str | None) -> Non
     if not gone:
         raise click.ClickException(f"nothing is being captured for {case}" + (
             f" of {account}" if account else ""))
-    with recording(settings.evidence.directory, settings.evidence.socket,
-                   load_key(settings.service.data)) as recorder:
-        Desk(_cases(settings), recorder, operator()).tell(
+    with recording(settings.evidence.directory, settings.evidence.socket) as recorder:
+        Desk(cases_of(settings.evidence.directory), recorder, operator()).tell(
             case, "capture ended of account " + ", ".join(each.account for each in gone))
-    click.echo(f"Ended: {len(gone)}. What was kept stays in {_folder(settings, case)}.")
+    folder = captured_folder(settings.service.data, case)
+    click.echo(f"Ended: {len(gone)}. What was kept stays in {folder}.")
 
 
 def _show(settings: Settings, path: Path, case: str) -> None:
-    _cases(settings).get(case)
+    cases_of(settings.evidence.directory).get(case)
     now = datetime.now(UTC)
     orders = [each for each in read_orders(path) if each.case == case and each.until > now]
-    folder = _folder(settings, case)
+    folder = captured_folder(settings.service.data, case)
     kept = list(folder.glob("*.age")) if folder.exists() else []
     for order in orders:
         click.echo(f"{order.account}: until {order.until:%Y-%m-%d %H:%M} UTC, to {order.recipient}"
@@ -155,11 +155,3 @@ def _make_identity(path: Path | None) -> str:
         file.flush()
         os.fsync(fd)
     return str(made.to_public())
-
-
-def _cases(settings: Settings) -> Cases:
-    return Cases(settings.service.data / "cases")
-
-
-def _folder(settings: Settings, case: str) -> Path:
-    return settings.service.data / "cases" / case / "captured"

@@ -12,7 +12,14 @@ import click
 from ..evidence.archive.reading import Damaged
 from ..evidence.archive.seal import BadSeal
 from ..evidence.cases.desk import Desk, NotDone
-from ..evidence.cases.store import CaseClosed, CaseDamaged, CaseExists, Cases, NoSuchCase
+from ..evidence.cases.store import (
+    CaseClosed,
+    CaseDamaged,
+    CaseExists,
+    Cases,
+    NoSuchCase,
+    cases_of,
+)
 from ..evidence.owner import become_owner
 from ..evidence.privacy import load_key
 from ..evidence.shipping.reach import reachable
@@ -28,12 +35,13 @@ FAULTS = (NotDone, CaseClosed, CaseDamaged, CaseExists, NoSuchCase, EvidenceUnav
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """Where cases and the log are; `key` makes pseudonyms."""
+    """Where cases and the log are; `key` makes pseudonyms, `operator` runs the command."""
 
     cases: Cases
     data: Path
     evidence: Evidence
     key: bytes
+    operator: str
 
     @property
     def directory(self) -> Path:
@@ -42,14 +50,14 @@ class Office:
     @contextmanager
     def recorder(self) -> Iterator[Recording]:
         """Raises EvidenceUnavailable."""
-        with recording(self.directory, self.evidence.socket, self.key) as found:
+        with recording(self.directory, self.evidence.socket) as found:
             yield found
 
     @contextmanager
     def desk(self) -> Iterator[Desk]:
         """Raises EvidenceUnavailable."""
         with self.recorder() as found:
-            yield Desk(self.cases, found, operator())
+            yield Desk(self.cases, found, self.operator)
 
 
 @contextmanager
@@ -59,10 +67,11 @@ def office(config_dir: Path) -> Iterator[Office]:
     try:
         data, evidence = load_evidence(config_dir)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        who, key = operator(), load_key(data)
         # what root wrote, the keeper could not read: and a hold that it cannot read stops it
-        become_owner(data)
+        become_owner(evidence.directory if evidence.directory.exists() else data)
         with reachable(evidence.store):
-            yield Office(Cases(data / "cases"), data, evidence, load_key(data))
+            yield Office(cases_of(evidence.directory), data, evidence, key, who)
     except FAULTS as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -19,7 +19,6 @@ from ..evidence.pseudonym import pseudonym
 from .case_desk import office
 from .config_option import config_option
 from .printing import show
-from .who_types import operator
 
 
 @click.command("show")
@@ -36,7 +35,7 @@ def show_case(case: str, unmask: bool, as_json: bool, config_dir: Path) -> None:
         if unmask:
             where.cases.open_case(case)
             with where.recorder() as recorder, recorder.act(
-                    "evidence.unmask", operator=operator(), case=case,
+                    "evidence.unmask", operator=where.operator, case=case,
                     scope="outbounds case show") as act:
                 act.count = len(names)
             names = {each: each for each in names}

@@ -14,7 +14,7 @@ from rich.progress import track
 from ..evidence.archive.layout import Segment, all_segments
 from ..evidence.archive.reading import Damaged
 from ..evidence.archive.seal import BadSeal
-from ..evidence.cases.store import CaseDamaged, Cases, Hold
+from ..evidence.cases.store import CaseDamaged, Hold, cases_of
 from ..evidence.frame import ROLL
 from ..evidence.keeper import indexing
 from ..evidence.keeper.lock import KeeperBusy, kept_alone
@@ -56,16 +56,17 @@ def erase(config_dir: Path, account: str, reason: str, dry_run: bool, yes: bool)
     """
     try:
         data, settings = load_evidence(config_dir)
-        account = account_id(config_dir, load_key(data), account)
+        # as whom it was started: soon this is the log's owner
+        who, account = operator(), account_id(config_dir, load_key(data), account)
         become_owner(settings.directory)
-        holds = Cases(data / "cases").holds()
+        holds = cases_of(settings.directory).holds()
         found = _look(settings, account, holds)
         _say(found, account)
         if dry_run or not any(each.details for each in found):
             raise click.exceptions.Exit(1 if _kept(found) or not found else 0)
         if not yes:
             click.confirm("Erase these details for good?", abort=True)
-        found = _erase(data, settings, account, reason)
+        found = _erase(data, settings, account, reason, who)
     except SettingsError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
@@ -119,22 +120,24 @@ def _kept(found: list[Found]) -> Counter[str]:
     return sum((each.kept for each in found), Counter())
 
 
-def _erase(data: Path, settings: Evidence, account: str, reason: str) -> list[Found]:
+def _erase(data: Path, settings: Evidence, account: str, reason: str,
+           who: str) -> list[Found]:
     """Recorded, then erased; what was."""
     directory = settings.directory
     keeping = Keeping(directory, data, settings, time.time(),
                       lambda text: click.echo(text, err=True))
     with ExitStack() as stack:
-        recorder = stack.enter_context(recording(directory, settings.socket, load_key(data)))
+        recorder = stack.enter_context(recording(directory, settings.socket))
         act = stack.enter_context(recorder.act(
-            "evidence.erase", operator=operator(), reason=reason, scope=f"account {account}"))
+            "evidence.erase", operator=who, reason=reason, scope=f"account {account}"))
         # what is being written to cannot be changed: it is closed, and sealed
         recorder.send(ROLL)
         stack.enter_context(kept_alone(directory, WAIT))
         seal_all(directory, lambda _: None, keeping.status)
         sealed: list[Segment] = [each for each in all_segments(directory) if each.sealed]
         remove_leftovers(sealed)
-        holds = Cases(data / "cases").holds()  # as they are now: one may just have been placed
+        # as they are now: one may just have been placed
+        holds = cases_of(settings.directory).holds()
         with reachable(settings.store):
             found = [find(each, account, holds) for each in sealed]
         for each in found:

@@ -17,7 +17,6 @@ from ..evidence.search import Query, search
 from .case_desk import Office, office
 from .config_option import config_option
 from .query_options import query_options
-from .who_types import operator
 
 
 @click.command()
@@ -54,5 +53,5 @@ def _names(found: Office, query: Query, case_id: str | None
         return
     found.cases.open_case(case_id)
     with found.recorder() as recorder, recorder.act(
-            "evidence.unmask", operator=operator(), case=case_id, scope=f"export of {query}"):
+            "evidence.unmask", operator=found.operator, case=case_id, scope=f"export of {query}"):
         yield None

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from ..evidence.frame import ROTATE
 from ..evidence.owner import become_owner
-from ..evidence.privacy import load_key
 from ..evidence.submit import EvidenceUnavailable, operator, recording
 from ..evidence.tlog.keys import KeyUnusable, LogKey, read_keys
 from ..settings import SettingsError
@@ -60,15 +59,16 @@ def replace_command(config_dir: Path) -> None:
     is gone may have read it. Who did it is recorded.
     """
     try:
-        data, settings = load_evidence(config_dir)
+        _, settings = load_evidence(config_dir)
     except SettingsError as error:
         click.echo(str(error), err=True)
         raise click.exceptions.Exit(1) from None
     directory = settings.directory
     try:
+        who = operator()  # as whom it was started: soon this is the log's owner
         become_owner(directory)
-        with recording(directory, settings.socket, load_key(data)) as collector, \
-                collector.act("evidence.key", operator=operator(),
+        with recording(directory, settings.socket) as collector, \
+                collector.act("evidence.key", operator=who,
                               scope="replace the signing key") as act:
             collector.send(ROTATE)
             act.count = 1

@@ -17,7 +17,6 @@ from ..evidence.keeper.sealing import seal_all, waiting
 from ..evidence.keeper.table import TASKS
 from ..evidence.keeper.task import Keeping
 from ..evidence.owner import become_owner
-from ..evidence.privacy import load_key
 from ..evidence.submit import EvidenceUnavailable, recording
 from ..settings import SettingsError
 from ..settings.evidence_file import load_evidence
@@ -49,7 +48,7 @@ def seal(config_dir: Path, no_roll: bool) -> None:
     try:
         become_owner(directory)
         if not no_roll:
-            with recording(directory, settings.socket, load_key(data)) as collector:
+            with recording(directory, settings.socket) as collector:
                 collector.send(ROLL)
         with kept_alone(directory, WAIT), _progress(len(waiting(directory))) as bar:
             task = bar.add_task("seal", total=len(waiting(directory)))

@@ -114,10 +114,12 @@ class Recording:
 
 
 @contextmanager
-def recording(directory: Path, path: Path, key: bytes,
+def recording(directory: Path, path: Path, key: bytes = b"",
               timeout: float = 10.0) -> Iterator[Recording]:
     """A `Recording` with the collector that listens on `path`; where none does, with one of our
-    own on `directory` for as long as the block takes. Raises `EvidenceUnavailable`."""
+    own on `directory` for as long as the block takes. `key` is `privacy.load_key`'s; the records of
+    acts hold nothing that is hashed with it, so they do without. Raises `EvidenceUnavailable`."""
+    key = key or os.urandom(32)
     try:
         found = Recording(path, key, timeout)
     except EvidenceUnavailable as error:

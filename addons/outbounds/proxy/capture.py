@@ -20,6 +20,7 @@ from ..evidence.captures.orders import (
     CaptureOrder,
     CapturesFileError,
     Orders,
+    captured_folder,
     captures_path,
     read_orders,
 )
@@ -73,11 +74,11 @@ class Capture:
 
 
 class Captures:
-    """`folder` is where the cases are. `fault(place, error)` is told what went wrong."""
+    """`data` is the service's folder. `fault(place, error)` is told what went wrong."""
 
     def __init__(self, data: Path, recorder: Recorder,
                  fault: Callable[[str, BaseException], None]) -> None:
-        self._folder = data / "cases"
+        self._data = data
         self._recorder = recorder
         self._fault = fault
         self._orders: dict[str, list[CaptureOrder]] = {}
@@ -134,7 +135,8 @@ class Captures:
         known: dict[str, Any] = {"case": order.case, "user_id": order.account}
         try:
             digest, octets = await asyncio.to_thread(
-                keep, self._folder / order.case / "captured", exchange, order.recipient, order.most)
+                keep, captured_folder(self._data, order.case), exchange, order.recipient,
+                order.most)
         except CaptureFull as full:
             self._recorder.both("capture", reason=str(full), scope=exchange.record, **known)
         except Exception as error:

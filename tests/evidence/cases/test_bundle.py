@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 from bundling import (
     EGRESS,
@@ -36,6 +37,7 @@ from outbounds.evidence.cases.container import reading
 from outbounds.evidence.cases.custody import Held
 from outbounds.evidence.cases.desk import Desk, NotDone
 from outbounds.evidence.cases.material import Foreign, NothingToExport, SeveralAccounts
+from outbounds.evidence.cases.readme import readme
 from outbounds.evidence.cases.statement import Statement
 from outbounds.evidence.cases.store import CaseClosed
 from outbounds.evidence.line import placeholder
@@ -149,6 +151,16 @@ def test_a_stranger_verifies_it_with_sh_and_openssl(good: Path) -> None:
     octets = [line for line in out.splitlines() if re.fullmatch("( [0-9a-f]{2})+", line)]
     assert octets[2].startswith(" 01") and (octets[0] + octets[1]).replace(" ", "") in \
         "".join(octets[2:]).replace(" ", "")  # the key of log/key.pem is the one that is named
+
+
+def test_a_key_with_a_plus_in_it_is_named_whole(good: Path) -> None:
+    """A verifier is NAME+ID+BASE64, and base64 has "+", too."""
+    key = Verifier("outbounds/x", bytes([0, 0xBE, *range(30)]))
+    encoded = base64.b64encode(b"\x01" + key.key).decode()
+    assert "+" in encoded
+    stated = msgspec.json.decode((good / "statement.json").read_bytes(), type=Statement)
+    text = readme(stated, Checkpoint("outbounds/x", 1, bytes(32)), key, 0, ())
+    assert f"printf '%s' '{encoded}' | base64 -d" in text
 
 
 def flipped(path: Path) -> None:

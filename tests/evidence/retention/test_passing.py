@@ -206,7 +206,7 @@ def test_a_hold_keeps_until_it_is_released(log: Aged, passes: Passes) -> None:
     log.segment(*log.whole(Event("a", 0)), *log.whole(Event("b", 0, account="account-2")),
                 *log.whole(Event("c", 0, account="account-2")), *log.whole(Event("d", 0)))
     log.seal()
-    cases = Cases(passes.data / "cases")
+    cases = Cases(passes.data / "evidence" / "cases")
     with recording(log.directory, passes.settings.socket, load_key(passes.data)) as recorder:
         desk = Desk(cases, recorder, "kim")
         case = desk.open_case("complaint").id
@@ -230,7 +230,7 @@ def test_a_hold_that_is_placed_meanwhile_is_seen(log: Aged, passes: Passes,
     for name in "ab":
         log.segment(*log.whole(Event(name, 0)))
     log.seal()
-    cases = Cases(passes.data / "cases")
+    cases = Cases(passes.data / "evidence" / "cases")
     real = passing.rewrite
 
     def rewrite(*words: Any) -> Any:
@@ -250,8 +250,8 @@ def test_a_hold_that_is_placed_meanwhile_is_seen(log: Aged, passes: Passes,
 def test_a_case_that_cannot_be_read_stops_it(log: Aged, passes: Passes) -> None:
     log.segment(*log.whole(Event("a", 0)))
     log.seal()
-    (passes.data / "cases" / "C-1").mkdir(parents=True)
-    (passes.data / "cases" / "C-1" / "custody.jsonl").write_text("{}\n")
+    (passes.data / "evidence" / "cases" / "C-1").mkdir(parents=True)
+    (passes.data / "evidence" / "cases" / "C-1" / "custody.jsonl").write_text("{}\n")
     with pytest.raises(KeeperFault, match="nothing is removed while a hold may be in it"):
         passes.on(1000)
     assert left(log.directory) == {"a start": "all", "a end": "all"}

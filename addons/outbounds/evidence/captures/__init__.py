@@ -1,7 +1,7 @@
 """What requests and answers held: only inside a case, for a time, and readable by nobody here.
 
     DATA/captures.json                       which accounts, for which case, until when (`orders`)
-    DATA/cases/CASE/captured/RECORD-ID.age   one exchange (`sealing`)
+    DATA/captured/CASE/RECORD-ID.age         one exchange (`sealing`)
 
 Each exchange is a WARC 1.1 file (ISO 28500) of request and response, encrypted to the case's
 recipient with age (age-encryption.org/v1). The private part, the identity, is given to whoever

@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from ..cases.store import Case, CaseDamaged, Cases
+from ..cases.store import Case, CaseDamaged, cases_of
 from ..keeper.task import KeeperFault, Keeping
-from ..privacy import load_key
 from ..submit import EvidenceUnavailable, recording
+from .orders import captured_folder
 
 
 def run(keeping: Keeping) -> None:
@@ -21,17 +21,16 @@ def run(keeping: Keeping) -> None:
         return
     kept = keeping.settings.retention.captured
     try:
-        due = [case for case in Cases(keeping.data / "cases").all()
-               if _over(case, keeping.now - kept) and captured(case.folder)]
+        due = [case for case in cases_of(keeping.directory).all()
+               if _over(case, keeping.now - kept) and captured(keeping.data, case.id)]
     except CaseDamaged as error:
         raise KeeperFault(str(error)) from None
     if not due:
         return
     try:
-        with recording(keeping.directory, keeping.settings.socket,
-                       load_key(keeping.data)) as recorder:
+        with recording(keeping.directory, keeping.settings.socket) as recorder:
             for case in due:
-                files = captured(case.folder)
+                files = captured(keeping.data, case.id)
                 with recorder.act("capture.removed", operator="the keeper", case=case.id,
                                   count=len(files)):
                     for path in files:
@@ -42,9 +41,9 @@ def run(keeping: Keeping) -> None:
         raise KeeperFault(f"nothing that was captured is removed: {error}") from None
 
 
-def captured(folder: Path) -> list[Path]:
+def captured(data: Path, case: str) -> list[Path]:
     """The files of a case's captured exchanges, and what a crash has left of one."""
-    return sorted(path for path in (folder / "captured").glob("*")
+    return sorted(path for path in captured_folder(data, case).glob("*")
                   if path.suffix in (".age", ".new"))
 
 

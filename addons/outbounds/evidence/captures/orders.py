@@ -58,6 +58,12 @@ def captures_path(data: Path) -> Path:
     return data / "captures.json"
 
 
+def captured_folder(data: Path, case: str) -> Path:
+    """Where what `case` has captured is kept. Not with the case, which belongs to whoever runs the
+    collector: the proxy writes this."""
+    return data / "captured" / case
+
+
 def read_orders(path: Path) -> Orders:
     """What the file says; nothing is captured where there is none. Raises CapturesFileError."""
     content = _file(path).read()

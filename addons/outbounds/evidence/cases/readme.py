@@ -47,4 +47,5 @@ def readme(stated: Statement, checkpoint: Checkpoint, key: Verifier, act: int,
         case=stated.case, made=stated.made, operator=stated.made_by, records=stated.records,
         events=stated.events, log=stated.log, size=checkpoint.size, key=key, act=f"{act:012d}",
         account=", ".join(each or "(nobody known)" for each in stated.accounts),
-        witnessed=witnessed, case_key=stated.key, encoded=str(key).rpartition("+")[2])
+        witnessed=witnessed, case_key=stated.key,
+        encoded=str(key).split("+", 2)[2])  # base64 has "+", too

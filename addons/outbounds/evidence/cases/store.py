@@ -187,8 +187,14 @@ class Change:
         self.case = Case(self.case.folder, (*self.case.lines, line))
 
 
+def cases_of(directory: Path) -> Cases:
+    """Those of the log in `directory`. They lie with it, and belong to whom it belongs to: the
+    keeper must be able to read their holds, and a proxy that is broken into must not."""
+    return Cases(directory / "cases")
+
+
 class Cases:
-    """All cases under `folder`, which is `cases` in the service's data."""
+    """All cases under `folder` (see `cases_of`)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -18,11 +18,10 @@ from ...settings.evidence import Evidence, Retention
 from ..archive.layout import Segment, all_segments
 from ..archive.reading import Damaged, read_segment
 from ..archive.seal import BadSeal, load_seal
-from ..cases.store import CaseDamaged, Cases, Hold
+from ..cases.store import CaseDamaged, Hold, cases_of
 from ..keeper import indexing
 from ..keeper.task import KeeperFault, Keeping
 from ..line import is_erased
-from ..privacy import load_key
 from ..record import END
 from ..shipping.reach import bring_back, reachable
 from ..submit import EvidenceUnavailable, recording
@@ -85,7 +84,7 @@ def run(keeping: Keeping) -> None:
 
 def _holds(keeping: Keeping) -> list[Hold]:
     try:
-        return Cases(keeping.data / "cases").holds()
+        return cases_of(keeping.directory).holds()
     except CaseDamaged as error:
         raise KeeperFault(f"{error}; nothing is removed while a hold may be in it") from None
 
@@ -161,8 +160,7 @@ def _remove(keeping: Keeping, settings: Evidence, plans: list[Plan], until: int,
              f"{announced.records} records and {announced.details} details of others, in "
              f"{len(plans)} segments from {plans[0].segment.stem} to {plans[-1].segment.stem}")
     try:
-        with recording(keeping.directory, settings.socket,
-                       load_key(keeping.data)) as recorder, \
+        with recording(keeping.directory, settings.socket) as recorder, \
              recorder.act("retention", operator="the keeper", scope=scope,
                           count=announced.records + announced.details) as act:
             for each in plans:

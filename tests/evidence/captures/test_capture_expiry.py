@@ -10,31 +10,29 @@ import pytest
 
 from outbounds.evidence.archive.reading import read_all
 from outbounds.evidence.captures.expiry import run
+from outbounds.evidence.captures.orders import captured_folder
 from outbounds.evidence.cases.desk import Desk
-from outbounds.evidence.cases.store import Cases
+from outbounds.evidence.cases.store import cases_of
 from outbounds.evidence.keeper.task import KeeperFault, Keeping
 from outbounds.evidence.line import fields
 from outbounds.evidence.submit import recording
 from outbounds.settings.evidence import Evidence
 
 DAY = 86_400.0
-KEY = b"k" * 32
 
 
 @pytest.fixture
 def keeping(tmp_path: Path) -> Keeping:
     """Case A is open, B was closed; each has two files, B the rest of a third."""
-    (tmp_path / "query.key").write_bytes(KEY)
-    (tmp_path / "query.key").chmod(0o600)
     settings = Evidence.model_construct(socket=tmp_path / "nobody.sock")
     found = Keeping(tmp_path / "evidence", tmp_path, settings, time.time(), lambda _: None)
-    cases = Cases(tmp_path / "cases")
-    with recording(found.directory, settings.socket, KEY) as recorder:
+    cases = cases_of(found.directory)
+    with recording(found.directory, settings.socket) as recorder:
         desk = Desk(cases, recorder, "kim")
         for id in ("A", "B"):
             desk.open_case("a complaint", id)
-            folder = tmp_path / "cases" / id / "captured"
-            folder.mkdir()
+            folder = captured_folder(tmp_path, id)
+            folder.mkdir(parents=True)
             for name in ("1.age", "2.age"):
                 (folder / name).write_bytes(b"x")
         (folder / "3.new").write_bytes(b"x")
@@ -43,8 +41,8 @@ def keeping(tmp_path: Path) -> Keeping:
 
 
 def left(keeping: Keeping) -> list[str]:
-    return sorted(f"{path.parent.parent.name}/{path.name}"
-                  for path in keeping.data.glob("cases/*/captured/*"))
+    return sorted(f"{path.parent.name}/{path.name}"
+                  for path in keeping.data.glob("captured/*/*"))
 
 
 def acts(keeping: Keeping) -> list[tuple[object, object]]:
@@ -71,7 +69,7 @@ def test_nothing_goes_without_a_record(keeping: Keeping) -> None:
 
 
 def test_a_case_that_cannot_be_read_stops_it(keeping: Keeping) -> None:
-    (keeping.data / "cases" / "A" / "custody.jsonl").write_bytes(b"{}\n")
+    (keeping.directory / "cases" / "A" / "custody.jsonl").write_bytes(b"{}\n")
     with pytest.raises(KeeperFault, match="custody"):
         run(replace(keeping, now=keeping.now + 91 * DAY))
     assert len(left(keeping)) == 5
