@@ -9,7 +9,7 @@ import sys
 
 from rich.console import Console
 
-PARTS = ("proxy", "lists", "limits", "robots", "evidence", "evidence_kill")
+PARTS = ("proxy", "lists", "limits", "robots", "evidence", "evidence_log", "evidence_kill")
 
 
 def main() -> int:
