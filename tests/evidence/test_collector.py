@@ -27,6 +27,8 @@ from outbounds.evidence.frame import (
     PROTOCOL,
     RECORDS,
     RETRY,
+    ROLL,
+    ROTATE,
     STATE,
     frame,
 )
@@ -290,6 +292,44 @@ def test_another_user_is_not_heard(collect, options, outcome) -> None:
                               check=True, capture_output=True, text=True, timeout=10)
         assert done.stdout.strip() == outcome
         assert ("user 65534: not allowed" in collector.errors) == (outcome == "hung up")
+
+
+ASKING = """
+import os, socket, struct, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+s = socket.socket(socket.AF_UNIX); s.settimeout(5)
+s.connect(sys.argv[1])
+s.sendall(bytes.fromhex(sys.argv[2]))
+while True:
+    size, number, kind = struct.unpack("!IQB", s.recv(13, socket.MSG_WAITALL))
+    said = s.recv(size, socket.MSG_WAITALL) if size else b""
+    if number == 1:
+        print(kind, said.decode())
+        break
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.parametrize("kind", [ROLL, ROTATE])
+def test_a_proxy_of_another_user_may_record_and_no_more(collect, directory, kind) -> None:
+    with tempfile.TemporaryDirectory() as open_directory:
+        os.chmod(open_directory, 0o711)  # noqa: S103
+        path = Path(open_directory) / "socket"
+        collect("--socket", str(path), "--allow-uid", "65534")
+        wait_for(path.exists)
+        keys = (directory / "log" / "keys").read_bytes()
+
+        def asked(what: bytes) -> str:
+            return subprocess.run(
+                [sys.executable, "-I", "-c", ASKING, str(path),
+                 (frame(HELLO, 0, PROTOCOL + b"s1") + what).hex()],
+                check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+
+        assert asked(frame(RECORDS, 1, GOOD)) == str(ACK)
+        assert asked(frame(kind, 1)) == \
+            f"{NACK} only root and the collector's own user may ask for this"
+        assert (directory / "log" / "keys").read_bytes() == keys
+        assert len(list((directory / "segments").glob("*.jsonl"))) == 1
 
 
 GOOD = b'{"event.id":"a","event.type":"start","event.action":"x","outbounds.session":"s1"}\n'

@@ -20,12 +20,14 @@ def peer_identity(connection: socket.socket) -> tuple[int, int]:
 
 
 class Peer:
-    """One client. `session` is "" until its HELLO; `refused` from a NACK to the next RETRY."""
+    """One client. `session` is "" until its HELLO; `refused` from a NACK to the next RETRY;
+    `trusted` where it is root's or our own user's."""
 
-    def __init__(self, connection: socket.socket, pid: int) -> None:
+    def __init__(self, connection: socket.socket, pid: int, trusted: bool = True) -> None:
         connection.setblocking(False)
         self.connection = connection
         self.pid = pid
+        self.trusted = trusted
         self.session = ""
         self.refused = ""
         self._in = bytearray()

@@ -139,7 +139,7 @@ class Collector:
             say(f"refused process {pid} of user {uid}: not allowed (see --allow-uid)")
             connection.close()
             return
-        peer = Peer(connection, pid)
+        peer = Peer(connection, pid, uid in (0, os.geteuid()))
         self._peers.add(peer)
         self._selector.register(connection, selectors.EVENT_READ, peer)
 
@@ -210,6 +210,8 @@ class Collector:
     def _do(self, peer: Peer, kind: int, number: int) -> None:
         """What was asked, after what was sent before it is on disk."""
         why = peer.refused
+        if not peer.trusted:  # a proxy that is broken into could wear out keys and segments
+            why = why or "only root and the collector's own user may ask for this"
         if not why:
             try:
                 ASKED[kind](self._log)
