@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _FOUR = re.compile(
     r"(?<![\w.-])(?P<ip>\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})"
@@ -18,8 +18,8 @@ _FOUR = re.compile(
     r"(?![\w-]|\.\d)")
 _SIX = re.compile(
     r"(?<![\w:.])(?P<open>\[)?"
-    r"(?P<ip>[0-9A-Fa-f:]{2,30}:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f:]{2,39})"
-    r"(?:%\w{1,15})?(?(open)\](?::(?P<port>\d{1,5}))?|(?:\.(?P<dot>\d{1,5}))?)(?![\w:])")
+    r"(?P<ip>[0-9A-Fa-f:]{1,30}:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9A-Fa-f:]{2,39})"
+    r"(?:%\w{1,15})?(?(open)\](?::(?P<port>\d{1,5}))?|(?:\.(?P<dot>\d{1,5}))?)(?![\w:]|\.\d)")
 _PORT = re.compile(
     r"[\s,;(\"']{0,3}(?:with\s|using\s|and\s|from\s)?(?:(?:source|src|client|remote)[\s-])?"
     r"(?:port|sport)[\s:=#]{1,3}(\d{1,5})(?!\d|\.\d)",
@@ -53,8 +53,13 @@ def canonical(text: str) -> str:
         address = ip_address(text)
     except ValueError:
         return ""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        # RFC 4291 section 2.5.5.1: nobody has such an address any more, but "client::192.0.2.7" is
+        # written
+        if "." in text and int(address) < 1 << 32:
+            return str(IPv4Address(int(address)))
     return str(address)
 
 
