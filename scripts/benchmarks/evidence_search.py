@@ -25,6 +25,7 @@ from .report import Row, at_most
 OF = 10_000_000
 MARGIN = 300_000_000  # µs: the complaint's ± 5 minutes
 URL = "/offers"
+NOWHERE = "/no-such-part"
 ROOT = Path(__file__).resolve().parents[2]
 
 METHOD = """\
@@ -32,7 +33,7 @@ Searches of a sealed log of a day, its files in the page cache as after a first 
 loaded; the checksum of every index used is compared each time. "complaint" is for egress address \
 and port, target, ±5 minutes, with the records themselves fetched; "an account's day" is for \
 everything of an account of middling size, as a table has it; "URL part" looks through the paths \
-of all records. "shell" is the whole command `outbounds evidence search`, with its start, for the \
+of all records, and ends early where it finds enough. "shell" is the whole command `outbounds evidence search`, with its start, for the \
 complaint. Bounds are for 10,000,000 records."""
 
 
@@ -47,6 +48,7 @@ def rows(directory: Path, turns: int = 5) -> list[Row]:
     bound = records >= OF
     some = _some(directory)
     times: dict[str, list[float]] = {"complaint": [], "account": [], "url": [], "shell": []}
+    nowhere: list[float] = []
     found: dict[str, int] = {}
     for turn in range(turns + 1):
         event = chance.choice(some)
@@ -56,6 +58,11 @@ def rows(directory: Path, turns: int = 5) -> list[Row]:
                 raise RuntimeError(f"{name}: {event.id} was not found again")
             if turn:
                 times[name].append(took)
+        took, none = _timed(lambda: Search(directory, Query(url=NOWHERE)).count())
+        if none:
+            raise RuntimeError(f"{NOWHERE} was found {none} times")
+        if turn:
+            nowhere.append(took)
     return [
         Row(f"search, {records:,} records: complaint", "s", times["complaint"],
             at_most(0.2) if bound else None),
@@ -63,6 +70,7 @@ def rows(directory: Path, turns: int = 5) -> list[Row]:
             at_most(0.5) if bound else None),
         Row("URL part over all, the first 1,000", "s", times["url"],
             at_most(3.0) if bound else None),
+        Row("URL part that is nowhere, over all", "s", nowhere, at_most(3.0) if bound else None),
         Row("complaint, from the shell", "s", times["shell"]),
         Row("index", "octets a record", [octets / records]),
     ]
