@@ -33,8 +33,8 @@ Searches of a sealed log of a day, its files in the page cache as after a first 
 loaded; the checksum of every index used is compared each time. "complaint" is for egress address \
 and port, target, ±5 minutes, with the records themselves fetched; "an account's day" is for \
 everything of an account of middling size, as a table has it; "URL part" looks through the paths \
-of all records, and ends early where it finds enough. "shell" is the whole command `outbounds evidence search`, with its start, for the \
-complaint. Bounds are for 10,000,000 records."""
+of all records, and ends early where it finds enough. "shell" is the whole command `outbounds \
+evidence search`, with its start, for the complaint. Bounds are for 10,000,000 records."""
 
 
 def rows(directory: Path, turns: int = 5) -> list[Row]:
