@@ -13,7 +13,7 @@ from wire.harness import make_config
 
 
 @pytest.mark.parametrize(("more", "every"), [
-    ("", 0.0), ("witness_every: 30s", 0.0),
+    ("", 3600.0), ("witness_every: 30s", 3600.0),
     ("witness_every: 30s\nwitnesses: [{name: other-disk, file: /mnt/elsewhere/checkpoints}]", 30.0),
 ])
 def test_the_collector_is_started_as_configured(tmp_path: Path, more: str, every: float) -> None:

@@ -12,6 +12,8 @@ from .tlog.keys import VALID
 if TYPE_CHECKING:  # the collector itself loads no configuration: it starts in no time
     from ..settings import Settings
 
+IDLE = 3600.0  # s between two passes of a keeper that nobody waits for
+
 
 def words(settings: Settings) -> list[str]:
     """The options of a collector that a proxy with `settings` starts, besides where it writes."""
@@ -19,9 +21,9 @@ def words(settings: Settings) -> list[str]:
     found = ["--segment-size", str(evidence.segment_size), "--name", evidence.name,
              "--key-valid", f"{evidence.key_valid:.0f}", "--reserve", str(evidence.reserve),
              "--config", str(settings.folder.absolute())]
-    if evidence.witnesses or evidence.store is not None:
-        found += ["--keep-every", f"{evidence.witness_every:.0f}"]
-    return found
+    # a service that nobody uses has nothing to seal, and still something whose time is over
+    asked = evidence.witnesses or evidence.store is not None
+    return [*found, "--keep-every", f"{evidence.witness_every if asked else IDLE:.0f}"]
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
