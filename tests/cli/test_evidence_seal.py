@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -72,10 +73,17 @@ def test_all_that_was_recorded_is_sealed_while_the_proxy_goes_on(proxy: Proxy) -
 
 
 def test_status_says_what_there_is(proxy: Proxy) -> None:
-    evidence(proxy.config, "seal")
-    result = evidence(proxy.config, "status", "--json")
-    assert result.exit_code == 0, result.output
-    found = json.loads(result.output)
+    sealed = evidence(proxy.config, "seal")
+    assert sealed.exit_code == 0, sealed.output
+
+    def status() -> Any:
+        result = evidence(proxy.config, "status", "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.output)
+
+    # the newest records are signed within a second
+    wait_until(lambda: status()["checkpoint"]["size"] == len(proxy.records()))
+    found = status()
     assert found["sealed_records"] == len(proxy.records()) == found["checkpoint"]["size"]
     assert found["hot"] == 1 and found["hot_octets"] == 0 and found["unindexed"] == 0
     folder = proxy.data / "evidence" / "segments"
