@@ -76,7 +76,12 @@ async def rounds(directory: Path, socket: Path, count: int, seed: int,
             collector = Collector(directory, socket, "--segment-size", str(segment),
                                   "--keep-after", "3600")
             try:
-                await one.client.wait_available(20)
+                try:
+                    await one.client.wait_available(20)
+                except EvidenceUnavailable as error:
+                    raise AssertionError(
+                        f"round {found.kills}: the collector did not come back: {error}; status "
+                        f"{collector.process.poll()}, said: {collector.errors}") from error
                 sealer = None
                 if chance.random() < 0.75:
                     sealer = _processes.Process(target=_seal, args=(directory,), daemon=True)
