@@ -32,6 +32,8 @@ def test_what_is_done_at_a_glance_is_what_the_long_way_does(rest: str) -> None:
     ("/a#b", ("/a", "/a%23b")),
     ("/x#/../y", ("/x", "/y")),
     ("/a%23b", ("/a%23b",)),
+    ("/a#b#c", ("/a", "/a%23b%23c")),
+    ("/" + "#" * 4000, ("/", "/" + "%23" * 4000)),
     ("/x%3F/../y#z/../w", ("/y", "/x?/../y", "/w", "/x?/../y%23z/../w")),
 ])
 def test_a_path_is_read_in_every_way_that_servers_may(path: str, places: tuple[str, ...]) -> None:

@@ -65,7 +65,8 @@ def readings(path: str) -> tuple[bytes, ...] | None:
     # a bare number sign would be taken for a fragment again
     found = [each.replace(b"#", b"%23") for each in found]
     if number_sign and not question:
-        whole = readings(f"{target}%23{rest}")
+        # cut at the first, or not at all: at each of a thousand would be a thousand places
+        whole = readings(f"{target}%23{rest.replace('#', '%23')}")
         if whole is None:
             return None
         found += whole
