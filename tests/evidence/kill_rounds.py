@@ -77,7 +77,7 @@ async def rounds(directory: Path, socket: Path, count: int, seed: int,
                                   "--keep-after", "3600")
             try:
                 try:
-                    await one.client.wait_available(20)
+                    await one.client.wait_available(60)  # a disk may be busy for that long
                 except EvidenceUnavailable as error:
                     raise AssertionError(
                         f"round {found.kills}: the collector did not come back: {error}; status "
